@@ -1,0 +1,83 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "gen/layout.h"
+#include "packet/batch.h"
+#include "packet/frame.h"
+
+namespace nodeplane {
+
+// What a port can do; asked once, when it opens.
+struct PortCaps {
+  uint16_t queues = 1;
+  uint32_t mtu = 1500;              // largest IP packet it carries, bytes
+  bool partial_checksum_in = false; // receive marks partial sums itself (virtio-net header)
+  bool partial_checksum_out = false;// transmit carries a partial sum as it is
+  bool gso = false;                 // receive may give, transmit takes Packets with gso != kNone
+  bool chains = false;              // transmit takes packets of several frames
+  bool unknown_partial = false;     // sums may be partial without a mark (AF_XDP on veth)
+  uint8_t mac[6] = {};              // of the interface, zero if it has none
+  std::string description;          // e.g. "af_xdp native copy, 1 queue, need-wakeup"
+};
+
+// What opening a port asks for. `options` are the driver's own keys, checked by TypeScript.
+struct PortSpec {
+  std::string name;                 // in the configuration
+  std::string driver;
+  std::string interface;            // kernel interface, file, peer name: as the driver says
+  uint16_t id = 0;
+  uint16_t queues = 1;
+  uint32_t mtu = 0;                 // 0: the interface's
+  std::map<std::string, std::string> options;
+};
+
+// Whether something is ours, for ports that share their interface with the host (take: services).
+struct TakeRow {
+  uint8_t family;
+  uint8_t protocol;                 // 0: any (fragments go by address alone)
+  uint8_t source;                   // 0: destination address and port, 1: source address and port
+  uint8_t prefix_length;
+  uint16_t be_port;                 // 0: any
+  uint8_t address[16];
+};
+
+// One port. Opening may fail with a reason; running may not. receive, transmit and release of one
+// queue are called by one worker only; nothing here may throw.
+class Port {
+ public:
+  virtual ~Port() = default;        // closes: sockets, programs, interfaces; frames go to the pool
+  virtual const PortCaps& caps() const noexcept = 0;
+
+  // Up to max packets: sets frame, data, length, linear, and for ports with a virtio-net header
+  // flags (kFlagPartialChecksum), gso and gso_size. Everything else of the Packet is the caller's.
+  // Frames are taken from `frames`; what cannot be received is counted in `counters`.
+  virtual uint32_t receive(uint32_t queue, Packet* packets, uint32_t max, FrameCache& frames,
+                           Counters& counters) noexcept = 0;
+  // Takes the first n of count packets, their frames with them, and says n. The rest stay the
+  // caller's. May make the system call that its socket needs, once per call.
+  virtual uint32_t transmit(uint32_t queue, Packet* const* packets, uint32_t count,
+                            FrameCache& frames) noexcept = 0;
+  // Frames that the port has finished with go back.
+  virtual void release(uint32_t queue, FrameCache& frames) noexcept = 0;
+
+  // A descriptor that becomes readable when the queue has packets; -1: must be polled.
+  virtual int wait_fd(uint32_t /*queue*/) const noexcept { return -1; }
+  // Before sleeping: asks for a wake-up. False: there is work already, do not sleep.
+  virtual bool arm(uint32_t /*queue*/) noexcept { return true; }
+  // Offline ports only: the time of the next packet that receive would give; empty at the end.
+  virtual std::optional<Time> next_time() noexcept { return std::nullopt; }
+  // Ports that share their interface: replaces the set of what is ours. False with a reason.
+  virtual bool take(const TakeRow* /*rows*/, uint32_t /*count*/, std::string* /*error*/) noexcept {
+    return true;
+  }
+};
+
+// Null with a reason for people in `error`.
+std::unique_ptr<Port> open_port(const PortSpec& spec, FrameArena& arena, std::string* error);
+
+}  // namespace nodeplane

@@ -1,0 +1,55 @@
+#pragma once
+#include <vector>
+
+#include "packet/batch.h"
+#include "table/lpm.h"
+#include "table/neighbours.h"
+
+namespace nodeplane {
+
+inline constexpr uint32_t kWaitingMax = 256;         // packets of one worker that wait for neighbours
+inline constexpr uint32_t kWaitingPerNeighbour = 4;
+
+// route: to which neighbour? may it still live, does it fit? Decides from the addresses the packet
+// will wear; learns neighbours from what parse read; holds packets until a neighbour answers.
+// reads   side key flags ttl length links     writes  next_hop port_out, the record's next hop, batch.owed
+// table   compile/routes.ts                   state   waiting packets
+// drops   no_route ttl_exceeded too_big needs_fragmenting neighbour_unresolved neighbour_queue_full
+//         neighbour_table_full local_unclaimed not_forwardable
+// why     RFC 1812 section 5.2-5.3, RFC 8200, RFC 826, RFC 4861
+struct Route {
+  static constexpr const char* kName = "route";
+  struct Local {               // an address that is delivered here
+    IpAddress address;
+    uint16_t network, port;    // port_none: the node's, any port
+    uint8_t family, prefix_length;
+    bool is_virtual;           // of a service: answered by ARP and NDP on connected ports too
+  };
+  struct Table {
+    const Lpm* lpm = nullptr;
+    NeighbourTable* neighbours = nullptr;
+    PortRow ports[kPortMax];
+    uint32_t port_mtu[kPortMax] = {};     // the smaller of the wish and the driver's
+    bool port_gso[kPortMax] = {};         // GSO packets are measured by their segments
+    uint32_t port_count = 0;
+    std::vector<Local> locals;            // sorted by (network, family, address)
+    uint32_t retry_ms = 1000, tries = 3, reachable_ms = 30000;
+  };
+  struct Waiting {
+    Packet packet;
+    Time since;
+    bool used = false;
+  };
+  struct State {
+    Waiting waiting[kWaitingMax];
+    uint32_t waiting_count = 0;
+    uint64_t seen_changes = 0;
+  };
+  static void run(Batch& batch, const Table& table, State& state) noexcept;
+};
+
+// Puts packets whose neighbour has answered (or failed) into an empty batch, to walk the corridor's
+// rest; asks again for those that still wait. `all`: everything leaves, unresolved ones as drops.
+void route_wake(Batch& batch, const Route::Table& table, Route::State& state, bool all) noexcept;
+
+}  // namespace nodeplane

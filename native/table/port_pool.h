@@ -1,0 +1,40 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/ip.h"
+
+namespace nodeplane {
+
+inline constexpr uint16_t kSnatSourceNone = 0xffff;
+inline constexpr uint32_t kSnatSourceMax = 1024;
+inline constexpr uint32_t kSnatGroups = 64;   // destinations fall in groups; a port is used once per group
+inline constexpr uint32_t kSnatGrantNone = 0xffffffff;
+
+// Source ports for masquerade: a bitmap per source address, protocol and destination group
+// (endpoint-dependent reuse: RFC 4787 REQ-1 is deliberately not met, as in the kernel). Deterministic,
+// immediate reuse. Each worker owns a slice of every bitmap, so nothing is shared.
+// Capacity per source address and protocol to one destination: high - low + 1 over all workers.
+class PortPool {
+ public:
+  PortPool(uint32_t workers, uint16_t low, uint16_t high);
+  ~PortPool();
+  // Control only: the stable index of a source address, new or known; kSnatSourceNone when full.
+  uint16_t source(uint8_t family, const IpAddress& address);
+  const IpAddress& address(uint16_t source) const noexcept;
+
+  // A free port for (source, protocol, destination hash), the wanted one if it is free and in this
+  // worker's slice, else the next free one. False: none. port in network order.
+  bool take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t destination_hash,
+            uint16_t wanted_be, uint16_t* port_be, uint32_t* grant) noexcept;
+  void give(uint32_t worker, uint32_t grant) noexcept;
+  uint64_t in_use() const noexcept;  // all workers
+  uint64_t capacity_per_destination() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nodeplane
