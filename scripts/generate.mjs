@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // One definition, two languages: schema/*.json -> native/gen, src/gen and the generated pages of docs/.
 // `generate.mjs --check` writes nothing and fails when a generated file is out of date.
-import { mkdirSync, readFileSync, writeFileSync, existsSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,8 +15,22 @@ const scalars = {
   u8: { size: 1, cc: "uint8_t", ts: "number", get: "getUint8", set: "setUint8", le: "" },
   u16: { size: 2, cc: "uint16_t", ts: "number", get: "getUint16", set: "setUint16", le: ", true" },
   u32: { size: 4, cc: "uint32_t", ts: "number", get: "getUint32", set: "setUint32", le: ", true" },
-  u64: { size: 8, cc: "uint64_t", ts: "bigint", get: "getBigUint64", set: "setBigUint64", le: ", true" },
-  be16: { size: 2, cc: "uint16_t", ts: "number", get: "getUint16", set: "setUint16", le: ", false" },
+  u64: {
+    size: 8,
+    cc: "uint64_t",
+    ts: "bigint",
+    get: "getBigUint64",
+    set: "setBigUint64",
+    le: ", true",
+  },
+  be16: {
+    size: 2,
+    cc: "uint16_t",
+    ts: "number",
+    get: "getUint16",
+    set: "setUint16",
+    le: ", false",
+  },
 };
 
 function layout(name, def) {
@@ -27,13 +41,15 @@ function layout(name, def) {
     const size = bytes ? Number(bytes[1]) : scalars[type]?.size;
     if (!size) throw new Error(`${name}.${field}: unknown type ${type}`);
     const a = bytes ? 1 : size;
-    if (offset % a) throw new Error(`${name}.${field}: offset ${offset} is not aligned to ${a}: add a pad`);
+    if (offset % a)
+      throw new Error(`${name}.${field}: offset ${offset} is not aligned to ${a}: add a pad`);
     align = Math.max(align, a);
     const out = { field, type, about, size, offset, bytes: !!bytes };
     offset += size;
     return out;
   });
-  if (offset % align) throw new Error(`${name}: size ${offset} is not a multiple of ${align}: add a pad`);
+  if (offset % align)
+    throw new Error(`${name}: size ${offset} is not a multiple of ${align}: add a pad`);
   return { name, about: def.about, fields, size: offset };
 }
 
@@ -41,7 +57,8 @@ function layoutFiles(t) {
   const structs = Object.entries(t.structs).map(([n, d]) => layout(n, d));
   let cc = `${head("tables.json")}#pragma once\n#include <cstddef>\n#include <cstdint>\n\nnamespace nodeplane {\n\n`;
   cc += `inline constexpr uint32_t kTablesMagic = 0x4e505442;\ninline constexpr uint32_t kTablesVersion = ${t.version};\n`;
-  for (const [k, v] of Object.entries(t.constants)) cc += `inline constexpr uint32_t k${pascal(k)} = ${v};\n`;
+  for (const [k, v] of Object.entries(t.constants))
+    cc += `inline constexpr uint32_t k${pascal(k)} = ${v};\n`;
   for (const [k, names] of Object.entries(t.enums)) {
     cc += `\nenum class ${pascal(k)} : uint8_t { ${names.map((n) => `k${pascal(n)}`).join(", ")} };\n`;
     cc += `inline constexpr uint32_t k${pascal(k)}Count = ${names.length};\n`;
@@ -54,7 +71,8 @@ function layoutFiles(t) {
       cc += `  ${decl};${f.about ? `  // ${f.about}` : ""}\n`;
     }
     cc += `};\nstatic_assert(sizeof(${s.name}) == ${s.size});\n`;
-    for (const f of s.fields) cc += `static_assert(offsetof(${s.name}, ${f.field}) == ${f.offset});\n`;
+    for (const f of s.fields)
+      cc += `static_assert(offsetof(${s.name}, ${f.field}) == ${f.offset});\n`;
   }
   cc += "\n}  // namespace nodeplane\n";
 
@@ -76,13 +94,16 @@ function layoutFiles(t) {
     ts += `export function write${s.name}(view: DataView, at: number, row: ${s.name}): void {\n`;
     for (const f of own) {
       const v = `row.${camel(f.field)}`;
-      if (f.bytes) ts += `  new Uint8Array(view.buffer, view.byteOffset + at + ${f.offset}, ${f.size}).set(${v}.subarray(0, ${f.size}));\n`;
+      if (f.bytes)
+        ts += `  new Uint8Array(view.buffer, view.byteOffset + at + ${f.offset}, ${f.size}).set(${v}.subarray(0, ${f.size}));\n`;
       else ts += `  view.${scalars[f.type].set}(at + ${f.offset}, ${v}${scalars[f.type].le});\n`;
     }
     ts += `}\nexport function read${s.name}(view: DataView, at: number): ${s.name} {\n  return {\n`;
     for (const f of own) {
-      if (f.bytes) ts += `    ${camel(f.field)}: new Uint8Array(view.buffer, view.byteOffset + at + ${f.offset}, ${f.size}).slice(),\n`;
-      else ts += `    ${camel(f.field)}: view.${scalars[f.type].get}(at + ${f.offset}${scalars[f.type].le}),\n`;
+      if (f.bytes)
+        ts += `    ${camel(f.field)}: new Uint8Array(view.buffer, view.byteOffset + at + ${f.offset}, ${f.size}).slice(),\n`;
+      else
+        ts += `    ${camel(f.field)}: view.${scalars[f.type].get}(at + ${f.offset}${scalars[f.type].le}),\n`;
     }
     ts += "  };\n}\n";
   }

@@ -23,7 +23,9 @@ struct IpAddress {
     std::memcpy(a.bytes, p, family == 4 ? 4 : 16);
     return a;
   }
-  bool operator==(const IpAddress& o) const noexcept { return std::memcmp(bytes, o.bytes, 16) == 0; }
+  bool operator==(const IpAddress& o) const noexcept {
+    return std::memcmp(bytes, o.bytes, 16) == 0;
+  }
 };
 static_assert(sizeof(IpAddress) == 16);
 

@@ -15,34 +15,34 @@ namespace nodeplane {
 // What a port can do; asked once, when it opens.
 struct PortCaps {
   uint16_t queues = 1;
-  uint32_t mtu = 1500;              // largest IP packet it carries, bytes
-  bool partial_checksum_in = false; // receive marks partial sums itself (virtio-net header)
-  bool partial_checksum_out = false;// transmit carries a partial sum as it is
-  bool gso = false;                 // receive may give, transmit takes Packets with gso != kNone
-  bool chains = false;              // transmit takes packets of several frames
-  bool unknown_partial = false;     // sums may be partial without a mark (AF_XDP on veth)
-  uint8_t mac[6] = {};              // of the interface, zero if it has none
-  std::string description;          // e.g. "af_xdp native copy, 1 queue, need-wakeup"
+  uint32_t mtu = 1500;                // largest IP packet it carries, bytes
+  bool partial_checksum_in = false;   // receive marks partial sums itself (virtio-net header)
+  bool partial_checksum_out = false;  // transmit carries a partial sum as it is
+  bool gso = false;                   // receive may give, transmit takes Packets with gso != kNone
+  bool chains = false;                // transmit takes packets of several frames
+  bool unknown_partial = false;       // sums may be partial without a mark (AF_XDP on veth)
+  uint8_t mac[6] = {};                // of the interface, zero if it has none
+  std::string description;            // e.g. "af_xdp native copy, 1 queue, need-wakeup"
 };
 
 // What opening a port asks for. `options` are the driver's own keys, checked by TypeScript.
 struct PortSpec {
-  std::string name;                 // in the configuration
+  std::string name;  // in the configuration
   std::string driver;
-  std::string interface;            // kernel interface, file, peer name: as the driver says
+  std::string interface;  // kernel interface, file, peer name: as the driver says
   uint16_t id = 0;
   uint16_t queues = 1;
-  uint32_t mtu = 0;                 // 0: the interface's
+  uint32_t mtu = 0;  // 0: the interface's
   std::map<std::string, std::string> options;
 };
 
 // Whether something is ours, for ports that share their interface with the host (take: services).
 struct TakeRow {
   uint8_t family;
-  uint8_t protocol;                 // 0: any (fragments go by address alone)
-  uint8_t source;                   // 0: destination address and port, 1: source address and port
+  uint8_t protocol;  // 0: any (fragments go by address alone)
+  uint8_t source;    // 0: destination address and port, 1: source address and port
   uint8_t prefix_length;
-  uint16_t be_port;                 // 0: any
+  uint16_t be_port;  // 0: any
   uint8_t address[16];
 };
 
@@ -50,7 +50,7 @@ struct TakeRow {
 // queue are called by one worker only; nothing here may throw.
 class Port {
  public:
-  virtual ~Port() = default;        // closes: sockets, programs, interfaces; frames go to the pool
+  virtual ~Port() = default;  // closes: sockets, programs, interfaces; frames go to the pool
   virtual const PortCaps& caps() const noexcept = 0;
 
   // Up to max packets: sets frame, data, length, linear, and for ports with a virtio-net header

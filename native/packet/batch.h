@@ -28,10 +28,10 @@ struct LinkNews {
   enum class What : uint8_t { kRequest, kReply, kOther };
   What what;
   uint8_t family;
-  uint8_t mac[6];        // of the sender; has_mac false: not told (NDP without the option)
+  uint8_t mac[6];  // of the sender; has_mac false: not told (NDP without the option)
   uint8_t has_mac;
-  uint8_t override_flag; // NDP: replace a known address (RFC 4861 section 7.2.5)
-  uint8_t is_probe;      // sender unspecified: duplicate address detection, nothing to learn
+  uint8_t override_flag;  // NDP: replace a known address (RFC 4861 section 7.2.5)
+  uint8_t is_probe;       // sender unspecified: duplicate address detection, nothing to learn
   uint8_t pad[5];
   IpAddress sender;
   IpAddress target;
@@ -39,26 +39,34 @@ struct LinkNews {
 
 // An answer that originate makes at the batch's end.
 struct Owed {
-  enum class What : uint8_t { kArpRequest, kArpReply, kSolicitation, kAdvertisement, kEchoReply, kIcmpError, kTcpReset };
+  enum class What : uint8_t {
+    kArpRequest,
+    kArpReply,
+    kSolicitation,
+    kAdvertisement,
+    kEchoReply,
+    kIcmpError,
+    kTcpReset
+  };
   What what;
   uint8_t icmp_type, icmp_code;
   uint8_t family;
-  uint16_t packet;       // index of the packet it answers (kArpRequest, kSolicitation: unused)
-  uint16_t port;         // leaves by
-  uint32_t mtu;          // of a frag-needed or packet-too-big
-  IpAddress target;      // asked for, or answered for
+  uint16_t packet;   // index of the packet it answers (kArpRequest, kSolicitation: unused)
+  uint16_t port;     // leaves by
+  uint32_t mtu;      // of a frag-needed or packet-too-big
+  IpAddress target;  // asked for, or answered for
 };
 
 // What service and nat decided for a fresh packet; keep makes it true or takes it back.
 struct Decision {
   enum class What : uint8_t { kNone, kBalance, kRefuse };
-  What what;             // kNone: plain routing
-  Drop refusal;          // kRefuse
-  uint8_t answer;        // kRefuse: 0 silent, 1 RST or port unreachable
-  uint8_t masquerade;    // 0 no, 1 yes
-  uint16_t snat_source;  // index into the nat table's sources
-  uint16_t snat_port;    // network order; valid while masquerade
-  uint32_t snat_grant;   // the port pool's handle, to give it back
+  What what;                   // kNone: plain routing
+  Drop refusal;                // kRefuse
+  uint8_t answer;              // kRefuse: 0 silent, 1 RST or port unreachable
+  uint8_t masquerade;          // 0 no, 1 yes
+  uint16_t snat_source;        // index into the nat table's sources
+  uint16_t snat_port;          // network order; valid while masquerade
+  uint32_t snat_grant;         // the port pool's handle, to give it back
   uint32_t service, endpoint;  // ids
   uint32_t endpoint_index;     // row in the service table's endpoints
   IpAddress new_src, new_dst;
@@ -69,17 +77,17 @@ struct Decision {
 struct Batch {
   Time now = 0;
   uint32_t worker = 0;
-  uint32_t generation = 0;       // of the tables in use
-  uint32_t count = 0;            // packets in the array, made ones included
-  uint32_t live_count = 0;       // those that still walk
+  uint32_t generation = 0;  // of the tables in use
+  uint32_t count = 0;       // packets in the array, made ones included
+  uint32_t live_count = 0;  // those that still walk
   uint32_t fresh_count = 0;
   uint32_t link_count = 0;
   uint32_t owed_count = 0;
   uint32_t decision_count = 0;
   FrameCache* frames = nullptr;
   Counters* counters = nullptr;
-  uint16_t live[kBatchRoom];     // indices, in order of arrival
-  uint16_t fresh[kBatchSize];    // indices of live packets that may become connections, in order
+  uint16_t live[kBatchRoom];   // indices, in order of arrival
+  uint16_t fresh[kBatchSize];  // indices of live packets that may become connections, in order
   Packet packets[kBatchRoom];
   Decision decisions[kBatchSize];
   LinkNews links[kBatchSize];

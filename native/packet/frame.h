@@ -10,8 +10,8 @@
 namespace nodeplane {
 
 inline constexpr uint32_t kFrameNone = 0xffffffff;
-inline constexpr uint32_t kFrameBundle = 64;        // frames that move between a cache and the pool at once
-inline constexpr uint32_t kFrameCacheMax = 512;     // frames a worker keeps at most
+inline constexpr uint32_t kFrameBundle = 64;     // frames that move between cache and pool at once
+inline constexpr uint32_t kFrameCacheMax = 512;  // frames a worker keeps at most
 
 // How a frame is joined to the next one of its packet. `offset` and `length` are the bytes used in
 // frames behind the first (the first one's are the Packet's data and linear).
@@ -51,12 +51,15 @@ class FrameArena {
   FrameLink& link(uint32_t frame) const noexcept { return links_[frame]; }
 
   // Frames in the pool now; equals count() when everything was given back.
-  uint32_t free_count() const noexcept { return free_bundles_.load(std::memory_order_acquire) * kFrameBundle + loose_.load(std::memory_order_acquire); }
+  uint32_t free_count() const noexcept {
+    return free_bundles_.load(std::memory_order_acquire) * kFrameBundle +
+           loose_.load(std::memory_order_acquire);
+  }
 
  private:
   friend class FrameCache;
   FrameArena() = default;
-  uint32_t take_bundle() noexcept;             // first frame of a chain of kFrameBundle, or kFrameNone
+  uint32_t take_bundle() noexcept;  // first frame of a chain of kFrameBundle, or kFrameNone
   void give_bundle(uint32_t first) noexcept;
   void give_loose(const uint32_t* frames, uint32_t count) noexcept;  // a closing cache's rest
   bool take_loose(uint32_t* frame) noexcept;

@@ -27,16 +27,16 @@ enum class Kind : uint8_t {
 };
 
 enum PacketFlag : uint16_t {
-  kFlagFragment = 1 << 0,        // any fragment, the first included
-  kFlagPartialChecksum = 1 << 1, // the L4 sum holds only the folded pseudo-header sum
+  kFlagFragment = 1 << 0,         // any fragment, the first included
+  kFlagPartialChecksum = 1 << 1,  // the L4 sum holds only the folded pseudo-header sum
   kFlagDontFragment = 1 << 2,
-  kFlagMulticastMac = 1 << 3,    // came to a group MAC (broadcast included)
-  kFlagOurs = 1 << 4,            // made by originate: output only
-  kFlagPassThrough = 1 << 5,     // from or to the host side of a port: leaves as it came
-  kFlagLocal = 1 << 6,           // destination is an address of ours
+  kFlagMulticastMac = 1 << 3,  // came to a group MAC (broadcast included)
+  kFlagOurs = 1 << 4,          // made by originate: output only
+  kFlagPassThrough = 1 << 5,   // from or to the host side of a port: leaves as it came
+  kFlagLocal = 1 << 6,         // destination is an address of ours
   kFlagIpOptions = 1 << 7,
-  kFlagUntranslated = 1 << 8,    // TTL is not taken, Ethernet is not rewritten
-  kFlagForceComplete = 1 << 9,   // rewrite must finish the L4 sum whatever the port can
+  kFlagUntranslated = 1 << 8,   // TTL is not taken, Ethernet is not rewritten
+  kFlagForceComplete = 1 << 9,  // rewrite must finish the L4 sum whatever the port can
 };
 
 enum class Gso : uint8_t { kNone, kTcp4, kTcp6, kUdp };
@@ -44,21 +44,21 @@ enum class Gso : uint8_t { kNone, kTcp4, kTcp6, kUdp };
 // What the corridor knows of one packet. Two cache lines and the key. Offsets are from data; a
 // field is valid once parse has named the packet, `side` and later ones once conntrack has.
 struct Packet {
-  uint8_t* data;       // first byte of the Ethernet header; the headers are in the first frame
-  void* side;          // SideV4* or SideV6* of the record's direction, or null: not translated
-  uint32_t frame;      // first frame of the chain
-  uint32_t length;     // bytes of the whole packet, Ethernet included, over all frames
-  uint16_t linear;     // bytes at data in the first frame
+  uint8_t* data;    // first byte of the Ethernet header; the headers are in the first frame
+  void* side;       // SideV4* or SideV6* of the record's direction, or null: not translated
+  uint32_t frame;   // first frame of the chain
+  uint32_t length;  // bytes of the whole packet, Ethernet included, over all frames
+  uint16_t linear;  // bytes at data in the first frame
   uint16_t port_in;
   uint16_t port_out;
   uint16_t network;
   Verdict verdict;
   Drop drop;
   Kind kind;
-  uint8_t family;      // 4, 6 or 0
-  uint8_t protocol;    // of the tuple; for fragments and others as the header chain ends
+  uint8_t family;    // 4, 6 or 0
+  uint8_t protocol;  // of the tuple; for fragments and others as the header chain ends
   uint8_t tcp_flags;
-  uint8_t icmp_type;   // ICMP and ICMPv6
+  uint8_t icmp_type;  // ICMP and ICMPv6
   uint8_t icmp_code;
   uint16_t flags;      // PacketFlag
   uint16_t l3;         // offset of the IP header
@@ -68,7 +68,7 @@ struct Packet {
   uint16_t link;       // index into batch.links (ARP, NDP)
   uint16_t ip_length;  // low 16 bits of the IP packet's length (GSO: see length)
   uint8_t ttl;
-  uint8_t direction;   // 0 original, 1 reply
+  uint8_t direction;  // 0 original, 1 reply
   uint8_t inner_protocol;
   Gso gso;
   uint16_t gso_size;   // payload bytes per segment

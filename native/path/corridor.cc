@@ -4,6 +4,7 @@ namespace nodeplane {
 
 // The whole way of a packet. The order is written here and nowhere else.
 // (classify would stand before service, policy between service and nat.)
+// clang-format off
 void corridor(Batch& batch, const Tables& tables, States& states) noexcept {
   batch.generation = tables.generation;
   batch.live_count = batch.count;
@@ -28,5 +29,6 @@ void corridor_resume(Batch& batch, const Tables& tables, States& states) noexcep
   pass<Originate>(batch, tables.originate, states.originate);
   pass<Output>   (batch, tables.output,    states.output);
 }
+// clang-format on
 
 }  // namespace nodeplane

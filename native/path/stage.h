@@ -7,11 +7,13 @@ namespace nodeplane {
 
 // The one shape of a stage: a name, an immutable table, this worker's own state, and a run over the
 // batch's live packets that neither throws nor allocates.
+// clang-format off
 template <class S>
 concept Stage = requires(Batch& b, const typename S::Table& t, typename S::State& s) {
   { S::kName } -> std::convertible_to<const char*>;
   { S::run(b, t, s) } noexcept -> std::same_as<void>;
 };
+// clang-format on
 
 // Takes what left off the live list and counts it. The one place where leaving is counted.
 void settle(Batch& batch) noexcept;

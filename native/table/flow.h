@@ -14,11 +14,11 @@ inline constexpr uint32_t kNextHopNone = 0xffffffff;
 // (IPv6). `key` and the rewrite are immutable from commit to retirement; the rest are relaxed
 // single words, valid in any mixture.
 struct alignas(64) SideV4 {
-  KeyV4 key;                // as the packet arrives
+  KeyV4 key;  // as the packet arrives
   uint32_t new_src, new_dst;
   uint16_t new_sport, new_dport;
-  uint16_t l3_delta;        // RFC 1624: added to ~sum of the IPv4 header, one's complement, raw order
-  uint16_t l4_delta;        // addresses and ports together, for ~sum of TCP/UDP (SCTP has a CRC: unused)
+  uint16_t l3_delta;  // RFC 1624: added to ~sum of the IPv4 header, one's complement, raw order
+  uint16_t l4_delta;  // addresses and ports together, for ~sum of TCP/UDP (SCTP has a CRC: unused)
   std::atomic<uint32_t> next_hop;    // neighbour index, or kNextHopNone
   std::atomic<uint32_t> generation;  // of the tables it was last validated with
   std::atomic<uint32_t> last_seen;   // milliseconds on the table's clock

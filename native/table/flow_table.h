@@ -13,20 +13,20 @@ inline constexpr uint32_t kExpireBatchMax = 64;  // timer visits that one batch 
 
 // Milliseconds by state; from SettingsRow.
 struct FlowTimers {
-  uint32_t by_state[kFlowStateCount];      // TCP
+  uint32_t by_state[kFlowStateCount];  // TCP
   uint32_t udp_unreplied, udp_replied, icmp, sctp;
 };
 
 // A new connection as service and nat decided it. Keys in network order.
 template <class F>
 struct NewFlow {
-  typename F::Key original;     // as its first packet arrived
-  typename F::Key reply;        // as answers will arrive: the mirror of what the packet becomes
+  typename F::Key original;  // as its first packet arrived
+  typename F::Key reply;     // as answers will arrive: the mirror of what the packet becomes
   uint32_t original_hash, reply_hash;
   uint32_t service, endpoint;
   uint32_t generation;
-  uint32_t snat_grant;          // ~0 without
-  uint8_t snat;                 // masqueraded
+  uint32_t snat_grant;  // ~0 without
+  uint8_t snat;         // masqueraded
   FlowState state;
   uint8_t tcp_flags;
 };
@@ -42,7 +42,7 @@ enum class KeepResult : uint8_t { kKept, kExisting, kClash, kFull };
 struct Gone {
   uint32_t snat_grant;
   uint8_t snat;
-  uint8_t expired;   // else forgotten
+  uint8_t expired;  // else forgotten
 };
 
 // Connections of one family: a slab of records that never move, a bucketed index of 64-byte lines
@@ -59,12 +59,13 @@ class FlowTable {
     uint32_t workers = 1;
     bool huge = true;
   };
-  static std::unique_ptr<FlowTable> create(const Options& options, Epochs& epochs, std::string* error);
+  static std::unique_ptr<FlowTable> create(const Options& options, Epochs& epochs,
+                                           std::string* error);
   ~FlowTable();
 
   // -- the path --
-  void prefetch_index(uint32_t hash) const noexcept;                       // first line
-  void prefetch_record(uint32_t hash, const Key& key) const noexcept;      // by tag, second line
+  void prefetch_index(uint32_t hash) const noexcept;                   // first line
+  void prefetch_record(uint32_t hash, const Key& key) const noexcept;  // by tag, second line
   FlowRef find(const Key& key, uint32_t hash) const noexcept;
   Side& side(FlowRef ref) const noexcept;
   // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's.
@@ -73,7 +74,8 @@ class FlowTable {
   bool forget(uint32_t worker, uint32_t record, Gone* gone) noexcept;
   // A packet of `bytes` IP bytes with these TCP flags was seen: counters, last seen, state machine.
   // Called for every hit and for the first packet.
-  void touch(uint32_t worker, FlowRef ref, uint32_t bytes, uint8_t tcp_flags, uint8_t protocol, Time now) noexcept;
+  void touch(uint32_t worker, FlowRef ref, uint32_t bytes, uint8_t tcp_flags, uint8_t protocol,
+             Time now) noexcept;
   // Timer visits of this worker's wheel up to `now`, at most `budget` of them. Writes what went away
   // to gone[] (room for budget) and says how many. `more`: visits are still due.
   uint32_t expire(uint32_t worker, Time now, uint32_t budget, Gone* gone, bool* more) noexcept;

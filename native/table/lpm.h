@@ -8,7 +8,7 @@
 namespace nodeplane {
 
 struct RouteEntry {
-  IpAddress via;       // zero when connected
+  IpAddress via;  // zero when connected
   uint16_t port;
   bool has_via;
 };

@@ -34,13 +34,15 @@ class NeighbourTable {
   // From ARP or NDP. Adds only with `create`. True: an incomplete neighbour became reachable, or a MAC changed.
   bool learn(uint16_t port, uint8_t family, const IpAddress& address, const uint8_t mac[6],
              bool create, bool override_known, Time now) noexcept;
-  void set_static(uint16_t port, uint8_t family, const IpAddress& address, const uint8_t mac[6]) noexcept;
+  void set_static(uint16_t port, uint8_t family, const IpAddress& address,
+                  const uint8_t mac[6]) noexcept;
   // Control, before set_static of a new table set: statics that are not set again become incomplete.
   void begin_statics() noexcept;
   void end_statics() noexcept;
   // True when the caller must send a request now (incomplete and its retry is due, or reachable and
   // due to be asked again); only one worker gets true. Moves to kFailed after `tries`.
-  bool ask(uint32_t index, Time now, uint32_t retry_ms, uint32_t tries, uint32_t reachable_ms) noexcept;
+  bool ask(uint32_t index, Time now, uint32_t retry_ms, uint32_t tries,
+           uint32_t reachable_ms) noexcept;
   // Moves on whenever something became reachable or failed: waiting packets look again.
   uint64_t changes() const noexcept { return changes_.load(std::memory_order_acquire); }
   uint32_t dump(uint32_t* cursor, NeighbourStateRow* rows, uint32_t max) const noexcept;

@@ -9,7 +9,8 @@ namespace nodeplane {
 
 inline constexpr uint16_t kSnatSourceNone = 0xffff;
 inline constexpr uint32_t kSnatSourceMax = 1024;
-inline constexpr uint32_t kSnatGroups = 64;   // destinations fall in groups; a port is used once per group
+// Destinations fall in groups; a port is used once per group.
+inline constexpr uint32_t kSnatGroups = 64;
 inline constexpr uint32_t kSnatGrantNone = 0xffffffff;
 
 // Source ports for masquerade: a bitmap per source address, protocol and destination group

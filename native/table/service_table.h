@@ -12,11 +12,11 @@ namespace nodeplane {
 
 struct ServiceEntry {
   IpAddress address;
-  uint64_t seed;            // of the service's identity
-  const uint32_t* ring;     // Maglev: endpoint indices; null without a choosable endpoint
-  uint32_t ring_size;       // prime
+  uint64_t seed;         // of the service's identity
+  const uint32_t* ring;  // Maglev: endpoint indices; null without a choosable endpoint
+  uint32_t ring_size;    // prime
   uint32_t id;
-  uint16_t be_port;         // network order
+  uint16_t be_port;  // network order
   uint16_t network;
   uint8_t family, protocol;
   Masquerade masquerade;
@@ -26,11 +26,11 @@ struct ServiceEntry {
 struct EndpointEntry {
   IpAddress address;
   uint32_t id;
-  uint16_t be_port;         // network order
+  uint16_t be_port;  // network order
   uint16_t weight;
-  uint16_t snat_source;     // index of the nat table's source for the port it is reached by; 0xffff none
+  uint16_t snat_source;  // of the nat table, for the port it is reached by; 0xffff none
   uint8_t family;
-  uint8_t flags;            // EndpointRow.flags
+  uint8_t flags;  // EndpointRow.flags
 };
 
 // What is wished for of services, immutable once built. Also answers what still exists: ids carry
@@ -51,7 +51,8 @@ class ServiceTable {
   bool is_endpoint(uint16_t network, uint8_t family, const IpAddress& address) const noexcept;
 
   const EndpointEntry& endpoint(uint32_t index) const noexcept { return endpoints_[index]; }
-  EndpointEntry& endpoint_mutable(uint32_t index) noexcept { return endpoints_[index]; }  // while building
+  // While building only.
+  EndpointEntry& endpoint_mutable(uint32_t index) noexcept { return endpoints_[index]; }
   uint32_t endpoint_count() const noexcept { return static_cast<uint32_t>(endpoints_.size()); }
   uint32_t service_count() const noexcept { return static_cast<uint32_t>(services_.size()); }
 
@@ -71,9 +72,9 @@ class ServiceTable {
 // Weighted Maglev (Eisenbud et al., NSDI 2016, section 3.4): a ring of `size` (prime) entries, each
 // an index into endpoints. Deterministic in the endpoints' identities, weights and the seed.
 struct MaglevEndpoint {
-  uint64_t identity;   // hash of address and port
+  uint64_t identity;  // hash of address and port
   uint32_t index;
-  uint32_t weight;     // >= 1
+  uint32_t weight;  // >= 1
 };
 std::vector<uint32_t> maglev_build(const MaglevEndpoint* endpoints, uint32_t count, uint64_t seed,
                                    uint32_t size);

@@ -10,7 +10,7 @@ namespace nodeplane {
 struct ConntrackTable {
   FlowTable<V4>* v4 = nullptr;
   FlowTable<V6>* v6 = nullptr;
-  PortPool* ports = nullptr;            // to give back what a gone or refused record held
+  PortPool* ports = nullptr;  // to give back what a gone or refused record held
   const ServiceTable* services = nullptr;
   HashSeed seed{};
   HashKind hash = HashKind::kSip13;
@@ -46,6 +46,7 @@ struct Keep {
 };
 
 // Bounded expiry, between batches, by the worker that kept the records. True: more is due.
-bool conntrack_expire(Batch& batch, const ConntrackTable& table, ConntrackState& state, uint32_t budget) noexcept;
+bool conntrack_expire(Batch& batch, const ConntrackTable& table, ConntrackState& state,
+                      uint32_t budget) noexcept;
 
 }  // namespace nodeplane

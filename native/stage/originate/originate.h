@@ -22,13 +22,13 @@ struct Originate {
   struct Table {
     PortRow ports[kPortMax];
     uint32_t port_count = 0;
-    std::vector<Address> addresses;      // first one of a port and family is the source of errors
+    std::vector<Address> addresses;  // first one of a port and family is the source of errors
     uint32_t errors_per_second = 1000;
     FrameArena* arena = nullptr;
   };
   struct State {
     Time bucket_time = 0;
-    uint64_t bucket_tokens = 0;          // thousandths of an error
+    uint64_t bucket_tokens = 0;  // thousandths of an error
   };
   static void run(Batch& batch, const Table& table, State& state) noexcept;
 };

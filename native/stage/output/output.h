@@ -3,7 +3,7 @@
 
 namespace nodeplane {
 
-inline constexpr uint32_t kSegmentsMax = 64;   // of one large packet
+inline constexpr uint32_t kSegmentsMax = 64;  // of one large packet
 
 // output: through which port? Sorts the batch into one list per port, in order; segments large
 // packets for ports that cannot take them.
@@ -27,7 +27,7 @@ struct Output {
   };
   struct State {
     List lists[kPortMax];
-    Packet segments[256];              // descriptors of segments made in this batch
+    Packet segments[256];  // descriptors of segments made in this batch
     uint32_t segment_count = 0;
   };
   static void run(Batch& batch, const Table& table, State& state) noexcept;

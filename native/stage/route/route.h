@@ -7,7 +7,7 @@
 
 namespace nodeplane {
 
-inline constexpr uint32_t kWaitingMax = 256;         // packets of one worker that wait for neighbours
+inline constexpr uint32_t kWaitingMax = 256;  // packets of one worker that wait for neighbours
 inline constexpr uint32_t kWaitingPerNeighbour = 4;
 
 // route: to which neighbour? may it still live, does it fit? Decides from the addresses the packet
@@ -19,20 +19,20 @@ inline constexpr uint32_t kWaitingPerNeighbour = 4;
 // why     RFC 1812 section 5.2-5.3, RFC 8200, RFC 826, RFC 4861
 struct Route {
   static constexpr const char* kName = "route";
-  struct Local {               // an address that is delivered here
+  struct Local {  // an address that is delivered here
     IpAddress address;
-    uint16_t network, port;    // port_none: the node's, any port
+    uint16_t network, port;  // port_none: the node's, any port
     uint8_t family, prefix_length;
-    bool is_virtual;           // of a service: answered by ARP and NDP on connected ports too
+    bool is_virtual;  // of a service: answered by ARP and NDP on connected ports too
   };
   struct Table {
     const Lpm* lpm = nullptr;
     NeighbourTable* neighbours = nullptr;
     PortRow ports[kPortMax];
-    uint32_t port_mtu[kPortMax] = {};     // the smaller of the wish and the driver's
-    bool port_gso[kPortMax] = {};         // GSO packets are measured by their segments
+    uint32_t port_mtu[kPortMax] = {};  // the smaller of the wish and the driver's
+    bool port_gso[kPortMax] = {};      // GSO packets are measured by their segments
     uint32_t port_count = 0;
-    std::vector<Local> locals;            // sorted by (network, family, address)
+    std::vector<Local> locals;  // sorted by (network, family, address)
     uint32_t retry_ms = 1000, tries = 3, reachable_ms = 30000;
   };
   struct Waiting {
