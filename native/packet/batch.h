@@ -84,10 +84,13 @@ struct Batch {
   uint32_t link_count = 0;
   uint32_t owed_count = 0;
   uint32_t decision_count = 0;
+  uint32_t left_count = 0;  // packets that left since the last settle
+  uint32_t gone_count = 0;  // dropped and consumed ones, whose frames finish gives back
   FrameCache* frames = nullptr;
   Counters* counters = nullptr;
   uint16_t live[kBatchRoom];   // indices, in order of arrival
   uint16_t fresh[kBatchSize];  // indices of live packets that may become connections, in order
+  uint16_t gone[kBatchRoom];   // indices; their bytes stay readable until finish
   Packet packets[kBatchRoom];
   Decision decisions[kBatchSize];
   LinkNews links[kBatchSize];
@@ -96,17 +99,37 @@ struct Batch {
   void reset(Time t) noexcept {
     now = t;
     count = live_count = fresh_count = link_count = owed_count = decision_count = 0;
+    left_count = gone_count = 0;
   }
-  // Leaves by a named drop. The corridor takes it off the live list after the stage and counts it.
+  // The four ways off the live list. Nobody else sets a verdict: settle looks for those that left
+  // only when somebody said so here.
   void drop(Packet& p, Drop why) noexcept {
-    p.verdict = Verdict::kDrop;
     p.drop = why;
+    leave(p, Verdict::kDrop);
   }
-  // False: more is owed than can be carried (counted as originate_full by originate's caller).
+  void consume(Packet& p) noexcept { leave(p, Verdict::kConsumed); }
+  void hold(Packet& p) noexcept { leave(p, Verdict::kHeld); }
+  void send(Packet& p) noexcept { leave(p, Verdict::kSent); }
+
+  // False: more is owed than can be carried. Counted here, as an answer made and dropped, so that
+  // sums over all packets hold.
   bool owe(const Owed& o) noexcept {
-    if (owed_count == kBatchRoom) return false;
+    if (owed_count == kBatchRoom) {
+      not_made(Drop::kOriginateFull);
+      return false;
+    }
     owed[owed_count++] = o;
     return true;
+  }
+  void not_made(Drop why) noexcept {
+    counters->add(Counter::kOriginated);
+    counters->drops[static_cast<uint32_t>(why)]++;
+  }
+
+ private:
+  void leave(Packet& p, Verdict verdict) noexcept {
+    p.verdict = verdict;
+    left_count++;
   }
 };
 

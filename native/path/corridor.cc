@@ -18,6 +18,7 @@ void corridor(Batch& batch, const Tables& tables, States& states) noexcept {
   pass<Rewrite>  (batch, tables.rewrite,   states.rewrite);    // names -> bytes, Ethernet and TTL included
   pass<Originate>(batch, tables.originate, states.originate);  // answers we owe: ARP, ICMP errors, RST
   pass<Output>   (batch, tables.output,    states.output);     // through which port?
+  finish(batch);
 }
 
 void corridor_resume(Batch& batch, const Tables& tables, States& states) noexcept {
@@ -28,6 +29,7 @@ void corridor_resume(Batch& batch, const Tables& tables, States& states) noexcep
   pass<Rewrite>  (batch, tables.rewrite,   states.rewrite);
   pass<Originate>(batch, tables.originate, states.originate);
   pass<Output>   (batch, tables.output,    states.output);
+  finish(batch);
 }
 // clang-format on
 

@@ -18,6 +18,10 @@ concept Stage = requires(Batch& b, const typename S::Table& t, typename S::State
 // Takes what left off the live list and counts it. The one place where leaving is counted.
 void settle(Batch& batch) noexcept;
 
+// The batch's end: gives back the frames of what was dropped or consumed. Not earlier, because an
+// answer made by originate quotes the packet it answers.
+void finish(Batch& batch) noexcept;
+
 // Every live packet passes.
 template <Stage S>
 void pass(Batch& batch, const typename S::Table& table, typename S::State& state) noexcept {

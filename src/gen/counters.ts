@@ -32,7 +32,7 @@ export const counterAbout: Record<CounterName, string> = {
   packets_in: "Packets that ports handed to the worker.",
   packets_out: "Packets that ports took from the worker.",
   consumed: "Packets for nodeplane itself that were absorbed (ARP, NDP, echo to its own addresses).",
-  originated: "Packets that nodeplane made: ARP, NDP, echo replies, ICMP errors, resets.",
+  originated: "Packets that nodeplane made: ARP, NDP, echo replies, ICMP errors, resets, segments. Those owed but not made are counted here and as a drop (originate_full, no_frame).",
   held: "Gauge: packets waiting for a neighbour's answer now.",
   handed_over: "Packets that crossed to another worker's transmit queue.",
   batches: "Batches run through the corridor.",

@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "base/flow_key.h"
+
+namespace nodeplane {
+
+// One's complement arithmetic over 16-bit words in raw (memory) order. Byte order does not matter
+// to such sums (RFC 1071 section 2 B), so nothing here swaps.
+
+constexpr uint16_t sum_fold(uint64_t sum) noexcept {
+  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);  // at most 0x1'0000'ffff before, 0x2'fffe behind
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+constexpr uint32_t sum_words(uint32_t v) noexcept { return (v & 0xffff) + (v >> 16); }
+inline uint32_t sum_words(const uint8_t (&address)[16]) noexcept {
+  uint32_t w[4];
+  std::memcpy(w, address, 16);
+  return sum_words(w[0]) + sum_words(w[1]) + sum_words(w[2]) + sum_words(w[3]);
+}
+constexpr uint16_t inverted(uint32_t v) noexcept { return static_cast<uint16_t>(~v); }
+
+// RFC 1624 eqn. 3: HC' = ~(~HC + ~m + m'), where delta = ~m + m' over all words that changed.
+constexpr uint16_t sum_apply(uint16_t check, uint16_t delta) noexcept {
+  return inverted(sum_fold(uint32_t{inverted(check)} + delta));
+}
+constexpr uint16_t sum_delta(uint16_t before, uint16_t after) noexcept {
+  return sum_fold(uint32_t{inverted(before)} + after);
+}
+
+// What a change of addresses adds to a sum that covers them.
+inline uint16_t address_delta(const KeyV4& key, uint32_t new_src, uint32_t new_dst) noexcept {
+  return sum_fold(uint64_t{sum_words(~key.src)} + sum_words(~key.dst) + sum_words(new_src) +
+                  sum_words(new_dst));
+}
+inline uint16_t address_delta(const KeyV6& key, const uint8_t (&new_src)[16],
+                              const uint8_t (&new_dst)[16]) noexcept {
+  return sum_fold(uint64_t{inverted(sum_fold(sum_words(key.src)))} +
+                  inverted(sum_fold(sum_words(key.dst))) + sum_words(new_src) + sum_words(new_dst));
+}
+template <class Key>
+uint16_t port_delta(const Key& key, uint16_t new_sport, uint16_t new_dport) noexcept {
+  return sum_fold(uint32_t{inverted(key.sport)} + inverted(key.dport) + new_sport + new_dport);
+}
+
+// SideV4.l3_delta and Side.l4_delta. ICMP's sum covers the identifier but no address; ICMPv6's
+// covers both (RFC 4443 section 2.3). SCTP has a CRC and uses none.
+inline uint16_t l3_delta(const KeyV4& key, uint32_t new_src, uint32_t new_dst) noexcept {
+  return address_delta(key, new_src, new_dst);
+}
+inline uint16_t l4_delta(const KeyV4& key, uint32_t new_src, uint32_t new_dst, uint16_t new_sport,
+                         uint16_t new_dport) noexcept {
+  const uint16_t ports = port_delta(key, new_sport, new_dport);
+  if (key.protocol == kProtocolIcmp) return ports;
+  return sum_fold(uint32_t{address_delta(key, new_src, new_dst)} + ports);
+}
+inline uint16_t l4_delta(const KeyV6& key, const uint8_t (&new_src)[16],
+                         const uint8_t (&new_dst)[16], uint16_t new_sport,
+                         uint16_t new_dport) noexcept {
+  return sum_fold(uint32_t{address_delta(key, new_src, new_dst)} +
+                  port_delta(key, new_sport, new_dport));
+}
+
+}  // namespace nodeplane
