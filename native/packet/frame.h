@@ -10,8 +10,9 @@
 namespace nodeplane {
 
 inline constexpr uint32_t kFrameNone = 0xffffffff;
-inline constexpr uint32_t kFrameBundle = 64;     // frames that move between cache and pool at once
-inline constexpr uint32_t kFrameCacheMax = 512;  // frames a worker keeps at most
+inline constexpr uint32_t kFrameBundle = 64;  // frames that move between cache and pool at once
+inline constexpr uint32_t kFrameCountMax = 4u << 20;  // 16 GiB of 4 KiB frames
+inline constexpr uint32_t kFrameCacheMax = 512;       // frames a worker keeps at most
 
 // How a frame is joined to the next one of its packet. `offset` and `length` are the bytes used in
 // frames behind the first (the first one's are the Packet's data and linear).
@@ -115,6 +116,7 @@ class FrameCache {
  private:
   bool refill() noexcept;
   void spill() noexcept;
+  void give_bundle_at(uint32_t at) noexcept;
   FrameArena* arena_;
   uint32_t count_ = 0;
   uint64_t taken_ = 0;

@@ -1,0 +1,66 @@
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14
+#endif
+
+namespace nodeplane {
+namespace {
+
+constexpr size_t round_up(size_t bytes, size_t page) { return (bytes + page - 1) / page * page; }
+
+bool fail(const char* call, int error_number, std::string* error) {
+  *error = std::string(call) + ": " + std::strerror(error_number);
+  return false;
+}
+
+// A page that cannot be had must be found here, not by a signal on the path: fallocate and
+// hugetlbfs' reservation at mmap both answer with an error.
+bool create(const char* name, size_t bytes, bool huge, SharedMemory* out, std::string* error) {
+  const size_t rounded = round_up(bytes, huge ? kHugePage : kSmallPage);
+  const unsigned flags = MFD_CLOEXEC | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u);
+  const int fd = memfd_create(name, flags);
+  if (fd < 0) return fail("memfd_create", errno, error);
+  void* base = MAP_FAILED;
+  const char* call = "ftruncate";
+  if (ftruncate(fd, static_cast<off_t>(rounded)) == 0) {
+    call = "fallocate";
+    if (fallocate(fd, 0, 0, static_cast<off_t>(rounded)) == 0) {
+      call = "mmap";
+      base = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+  }
+  if (base == MAP_FAILED) {
+    const int error_number = errno;
+    close(fd);
+    return fail(call, error_number, error);
+  }
+  if (!huge) madvise(base, rounded, MADV_HUGEPAGE);  // a wish: shmem may refuse it
+  if (madvise(base, rounded, MADV_POPULATE_WRITE) != 0) std::memset(base, 0, rounded);
+  *out = SharedMemory{static_cast<uint8_t*>(base), rounded, fd, huge};
+  return true;
+}
+
+}  // namespace
+
+bool shared_memory_create(const char* name, size_t bytes, bool huge, SharedMemory* out,
+                          std::string* error) {
+  if (huge && create(name, bytes, true, out, error)) return true;
+  return create(name, bytes, false, out, error);
+}
+
+void shared_memory_close(SharedMemory& memory) noexcept {
+  if (memory.base != nullptr) munmap(memory.base, memory.bytes);
+  if (memory.fd >= 0) close(memory.fd);
+  memory = SharedMemory{};
+}
+
+}  // namespace nodeplane
