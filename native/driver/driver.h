@@ -36,14 +36,18 @@ struct PortSpec {
   std::map<std::string, std::string> options;
 };
 
-// Whether something is ours, for ports that share their interface with the host (take: services).
+// Something that is ours, for ports that share their interface with the host (take: services).
+// Protocol 0 with any port makes it a virtual address: everything to it is ours, echo and the ARP
+// requests and neighbour solicitations that ask for it included. Fragments of every address named
+// here are taken by address alone, ICMP errors by the tuple inside them.
 struct TakeRow {
   uint8_t family;
-  uint8_t protocol;  // 0: any (fragments go by address alone)
-  uint8_t source;    // 0: destination address and port, 1: source address and port
-  uint8_t prefix_length;
-  uint16_t be_port;  // 0: any
-  uint8_t address[16];
+  uint8_t protocol;       // 0: any
+  uint8_t source;         // 0: destination address and port, 1: source address and port
+  uint8_t prefix_length;  // bits
+  uint16_t port_low;      // host order, both inclusive; 0 and 0: any
+  uint16_t port_high;
+  uint8_t address[16];  // IPv4 in the first 4 bytes, the rest zero
 };
 
 // One port. Opening may fail with a reason; running may not. receive, transmit and release of one
@@ -75,6 +79,9 @@ class Port {
   virtual bool take(const TakeRow* /*rows*/, uint32_t /*count*/, std::string* /*error*/) noexcept {
     return true;
   }
+
+  // What the driver itself counts, as one JSON object; for people, off the path, from any thread.
+  virtual std::string stats_json() const { return "{}"; }
 };
 
 // Null with a reason for people in `error`.
