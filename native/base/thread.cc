@@ -1,0 +1,48 @@
+#include "base/thread.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace nodeplane {
+
+void thread_settle(const char* name, int core) noexcept {
+  pthread_setname_np(pthread_self(), name);
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  if (core < 0) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+int thread_event() noexcept { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+void thread_event_close(int fd) noexcept {
+  if (fd >= 0) close(fd);
+}
+
+void thread_wake(int fd) noexcept {
+  const uint64_t one = 1;
+  // A full counter means that a wake-up is pending anyway.
+  [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof one);
+}
+
+void thread_pause(int ms) noexcept { poll(nullptr, 0, ms); }
+
+void thread_sleep(const int* fds, uint32_t count, int ms) noexcept {
+  constexpr uint32_t kMax = 512;
+  pollfd polls[kMax];
+  if (count > kMax) count = kMax;
+  for (uint32_t i = 0; i < count; ++i) polls[i] = {fds[i], POLLIN, 0};
+  poll(polls, count, ms);
+  uint64_t sink;
+  [[maybe_unused]] const ssize_t n = read(fds[0], &sink, sizeof sink);
+}
+
+}  // namespace nodeplane

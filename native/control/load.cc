@@ -1,0 +1,221 @@
+#include "control/load.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace nodeplane {
+
+namespace {
+
+template <class Row>
+bool section(const uint8_t* bytes, size_t size, const SectionRow& s, const Row** out) {
+  if (s.row_size != sizeof(Row) || s.offset % 8 != 0) return false;
+  const uint64_t end = uint64_t{s.offset} + uint64_t{s.count} * sizeof(Row);
+  if (end > size) return false;
+  *out = reinterpret_cast<const Row*>(bytes + s.offset);
+  return true;
+}
+
+bool family_ok(uint8_t family) { return family == 4 || family == 6; }
+bool prefix_ok(uint8_t family, uint8_t length) { return length <= (family == 4 ? 32 : 128); }
+
+bool fail(std::string* error, const char* what) {
+  *error = std::string("table set: ") + what;
+  return false;
+}
+
+// Every index and enum that the path trusts is checked here, once.
+bool rows_ok(const TableSet& t, uint32_t drivers, std::string* error) {
+  if (t.size(Section::kSettings) != 1) return fail(error, "exactly one settings row is needed");
+  const uint32_t ports = t.size(Section::kPorts);
+  if (ports != drivers) return fail(error, "its ports are not the opened ports");
+  auto port_ok = [&](uint16_t p) { return p < ports; };
+  auto maybe_port = [&](uint16_t p) { return p == kPortNone || p < ports; };
+  for (uint32_t i = 0; i < ports; ++i) {
+    const auto& p = t.ports[i];
+    if (p.id != i || !maybe_port(p.host_port) || !maybe_port(p.host_of) || p.mtu < 68 ||
+        p.checksum_mode >= kChecksumModeCount)
+      return fail(error, "a port row is wrong");
+  }
+  for (uint32_t i = 0; i < t.size(Section::kAddresses); ++i) {
+    const auto& a = t.addresses[i];
+    if (!family_ok(a.family) || !prefix_ok(a.family, a.prefix_length) || !maybe_port(a.port))
+      return fail(error, "an address row is wrong");
+  }
+  if (t.size(Section::kRoutes) > kRouteMax) return fail(error, "too many routes");
+  for (uint32_t i = 0; i < t.size(Section::kRoutes); ++i) {
+    const auto& r = t.routes[i];
+    if (!family_ok(r.family) || !prefix_ok(r.family, r.prefix_length) || !port_ok(r.port))
+      return fail(error, "a route row is wrong");
+  }
+  for (uint32_t i = 0; i < t.size(Section::kNeighbours); ++i)
+    if (!family_ok(t.neighbours[i].family) || !port_ok(t.neighbours[i].port))
+      return fail(error, "a neighbour row is wrong");
+  for (uint32_t i = 0; i < t.size(Section::kPodRanges); ++i)
+    if (!family_ok(t.pod_ranges[i].family) ||
+        !prefix_ok(t.pod_ranges[i].family, t.pod_ranges[i].prefix_length))
+      return fail(error, "a pod range row is wrong");
+  for (uint32_t i = 0; i < t.size(Section::kSnatSources); ++i)
+    if (!family_ok(t.snat_sources[i].family) || !port_ok(t.snat_sources[i].port))
+      return fail(error, "a SNAT source row is wrong");
+  return true;
+}
+
+void load_route(const TableSet& set, const LoadContext& c, Tables& t) {
+  auto& r = t.route;
+  r.lpm = t.lpm.get();
+  r.neighbours = c.neighbours;
+  r.port_count = set.size(Section::kPorts);
+  std::memcpy(r.ports, set.ports, r.port_count * sizeof(PortRow));
+  for (uint32_t i = 0; i < r.port_count; ++i) {
+    const auto& caps = c.drivers[i]->caps();
+    r.port_mtu[i] = std::min(set.ports[i].mtu, caps.mtu);
+    r.port_gso[i] = caps.gso;
+  }
+  for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
+    const auto& a = set.addresses[i];
+    r.locals.push_back({IpAddress::from_bytes(a.address, a.family), a.network, a.port, a.family,
+                        a.prefix_length, (a.flags & 1) != 0});
+  }
+  std::sort(r.locals.begin(), r.locals.end(), [](const Route::Local& a, const Route::Local& b) {
+    if (a.network != b.network) return a.network < b.network;
+    if (a.family != b.family) return a.family < b.family;
+    return std::memcmp(a.address.bytes, b.address.bytes, 16) < 0;
+  });
+  r.retry_ms = set.settings->neighbour_retry_ms;
+  r.tries = set.settings->neighbour_tries;
+  r.reachable_ms = set.settings->neighbour_reachable_ms;
+}
+
+void load_ends(const TableSet& set, const LoadContext& c, Tables& t) {
+  const uint32_t n = set.size(Section::kPorts);
+  t.parse.port_count = t.rewrite.port_count = t.originate.port_count = t.output.port_count = n;
+  std::memcpy(t.parse.ports, set.ports, n * sizeof(PortRow));
+  std::memcpy(t.rewrite.ports, set.ports, n * sizeof(PortRow));
+  std::memcpy(t.originate.ports, set.ports, n * sizeof(PortRow));
+  for (uint32_t i = 0; i < n; ++i) {
+    const auto& caps = c.drivers[i]->caps();
+    t.parse.unknown_partial[i] = caps.unknown_partial;
+    t.rewrite.partial_out[i] = caps.partial_checksum_out;
+    t.output.open[i] = true;
+    t.output.gso[i] = caps.gso;
+    t.output.chains[i] = caps.chains;
+    t.output.mtu[i] = t.route.port_mtu[i];
+  }
+  t.rewrite.neighbours = c.neighbours;
+  t.rewrite.arena = t.originate.arena = t.output.arena = c.arena;
+  t.originate.errors_per_second = set.settings->icmp_errors_per_second;
+  for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
+    const auto& a = set.addresses[i];
+    if (a.flags & 1) continue;
+    t.originate.addresses.push_back({IpAddress::from_bytes(a.address, a.family), a.port, a.family});
+  }
+}
+
+// The address an endpoint's masqueraded clients wear: that of the port it is reached by.
+bool load_sources(const TableSet& set, const LoadContext& c, Tables& t, std::string* error) {
+  uint16_t by_port[kPortMax][2];
+  std::memset(by_port, 0xff, sizeof by_port);
+  for (uint32_t i = 0; i < set.size(Section::kSnatSources); ++i) {
+    const auto& s = set.snat_sources[i];
+    auto& slot = by_port[s.port][s.family == 6];
+    slot = c.ports->source(s.family, IpAddress::from_bytes(s.address, s.family));
+    if (slot == kSnatSourceNone) return fail(error, "too many SNAT source addresses");
+  }
+  for (uint32_t i = 0; i < set.size(Section::kServices); ++i) {
+    const auto& s = set.services[i];
+    for (uint32_t e = s.endpoint_first; e < s.endpoint_first + s.endpoint_count; ++e) {
+      auto& endpoint = t.services->endpoint_mutable(e);
+      const auto* route = t.lpm->find(s.network, endpoint.family, endpoint.address);
+      endpoint.snat_source = route ? by_port[route->port][endpoint.family == 6] : kSnatSourceNone;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool table_set_check(const uint8_t* bytes, size_t size, TableSet* out, std::string* error) {
+  *out = {};
+  if (size < sizeof(TablesHeader)) return fail(error, "shorter than its header");
+  const auto* header = reinterpret_cast<const TablesHeader*>(bytes);
+  if (header->magic != kTablesMagic || header->version != kTablesVersion)
+    return fail(error, "another magic or version: rebuild the addon and the TypeScript together");
+  if (header->byte_length != size || header->section_count != kSectionCount ||
+      size < sizeof(TablesHeader) + kSectionCount * sizeof(SectionRow))
+    return fail(error, "its length or section count is wrong");
+  const auto* rows = reinterpret_cast<const SectionRow*>(bytes + sizeof(TablesHeader));
+  for (uint32_t i = 0; i < kSectionCount; ++i) {
+    const auto& s = rows[i];
+    if (s.kind != i) return fail(error, "sections are out of order");
+    bool ok = false;
+    switch (static_cast<Section>(i)) {
+      case Section::kSettings: ok = section(bytes, size, s, &out->settings); break;
+      case Section::kPorts: ok = section(bytes, size, s, &out->ports) && s.count <= kPortMax; break;
+      case Section::kAddresses: ok = section(bytes, size, s, &out->addresses); break;
+      case Section::kRoutes: ok = section(bytes, size, s, &out->routes); break;
+      case Section::kNeighbours: ok = section(bytes, size, s, &out->neighbours); break;
+      case Section::kServices: ok = section(bytes, size, s, &out->services); break;
+      case Section::kEndpoints: ok = section(bytes, size, s, &out->endpoints); break;
+      case Section::kPodRanges: ok = section(bytes, size, s, &out->pod_ranges); break;
+      case Section::kSnatSources: ok = section(bytes, size, s, &out->snat_sources); break;
+    }
+    if (!ok) {
+      *error = std::string("table set: section ") + kSectionNames[i] + " is out of bounds";
+      return false;
+    }
+    out->count[i] = s.count;
+  }
+  return true;
+}
+
+std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::string* error) {
+  if (!rows_ok(set, c.driver_count, error)) return nullptr;
+  auto t = std::make_unique<Tables>();
+  t->generation = c.generation;
+  t->services = ServiceTable::build(set.services, set.size(Section::kServices), set.endpoints,
+                                    set.size(Section::kEndpoints), c.generation,
+                                    c.before ? c.before->services.get() : nullptr, error);
+  if (!t->services) return nullptr;
+  t->lpm = Lpm::build(set.routes, set.size(Section::kRoutes));
+  if (!load_sources(set, c, *t, error)) return nullptr;
+
+  const bool pickup = set.settings->tcp_pickup != 0;
+  t->conntrack = {c.flows4, c.flows6, c.ports, t->services.get(), c.seed, c.hash, pickup, c.generation};
+  t->service.services = t->services.get();
+  t->service.pickup = pickup;
+  t->nat.services = t->services.get();
+  t->nat.ports = c.ports;
+  t->nat.pod_ranges.assign(set.pod_ranges, set.pod_ranges + set.size(Section::kPodRanges));
+  load_route(set, c, *t);
+  load_ends(set, c, *t);
+  return t;
+}
+
+void load_apply(const TableSet& set, const LoadContext& c) {
+  const auto& s = *set.settings;
+  FlowTimers timers{};
+  auto by = [&](FlowState state) -> uint32_t& { return timers.by_state[static_cast<uint32_t>(state)]; };
+  by(FlowState::kSynSent) = s.tcp_syn_sent_ms;
+  by(FlowState::kSynReceived) = s.tcp_syn_received_ms;
+  by(FlowState::kEstablished) = s.tcp_established_ms;
+  by(FlowState::kFinWait) = s.tcp_fin_wait_ms;
+  by(FlowState::kLastAck) = s.tcp_last_ack_ms;
+  by(FlowState::kTimeWait) = s.tcp_time_wait_ms;
+  by(FlowState::kClosed) = s.tcp_closed_ms;
+  by(FlowState::kPickedUp) = s.tcp_picked_up_ms;
+  timers.udp_unreplied = s.udp_unreplied_ms;
+  timers.udp_replied = s.udp_replied_ms;
+  timers.icmp = s.icmp_ms;
+  timers.sctp = s.sctp_ms;
+  c.flows4->set_timers(timers);
+  c.flows6->set_timers(timers);
+  c.neighbours->begin_statics();
+  for (uint32_t i = 0; i < set.size(Section::kNeighbours); ++i) {
+    const auto& n = set.neighbours[i];
+    c.neighbours->set_static(n.port, n.family, IpAddress::from_bytes(n.address, n.family), n.mac);
+  }
+  c.neighbours->end_statics();
+}
+
+}  // namespace nodeplane

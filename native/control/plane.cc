@@ -1,0 +1,222 @@
+#include "control/plane.h"
+
+#include <cstring>
+
+#include "base/memory.h"
+#include "base/thread.h"
+
+namespace nodeplane {
+
+namespace {
+constexpr int kReclaimWaitMs = 200;
+}
+
+std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* error) {
+  if (options.workers < 1 || options.workers > kWorkerMax) {
+    *error = "workers must be between 1 and " + std::to_string(kWorkerMax);
+    return nullptr;
+  }
+  if (options.snat_port_low == 0 || options.snat_port_low > options.snat_port_high) {
+    *error = "the SNAT port range is empty";
+    return nullptr;
+  }
+  std::unique_ptr<Plane> p(new Plane);
+  p->options_ = options;
+  p->arena_ = FrameArena::create({options.frame_size, options.frames, options.huge}, error);
+  if (!p->arena_) return nullptr;
+  p->flows4_ = FlowTable<V4>::create({options.flow_capacity4, options.workers, options.huge}, p->epochs_, error);
+  if (!p->flows4_) return nullptr;
+  p->flows6_ = FlowTable<V6>::create({options.flow_capacity6, options.workers, options.huge}, p->epochs_, error);
+  if (!p->flows6_) return nullptr;
+  p->neighbours_ = std::make_unique<NeighbourTable>();
+  p->snat_ports_ = std::make_unique<PortPool>(options.workers, options.snat_port_low, options.snat_port_high);
+  p->counters_bytes_ = options.workers * sizeof(Counters);
+  p->counters_ = static_cast<Counters*>(memory_map(p->counters_bytes_, false, nullptr));
+  if (!p->counters_) {
+    *error = "no memory for counters";
+    return nullptr;
+  }
+  p->shared_.arena = p->arena_.get();
+  p->shared_.epochs = &p->epochs_;
+  p->shared_.workers = options.workers;
+  return p;
+}
+
+Plane::~Plane() {
+  close();
+  if (counters_) memory_unmap(counters_, counters_bytes_);
+}
+
+int Plane::open_port(PortSpec spec, std::string* error) {
+  if (closed_ || generation_ != 0) {
+    *error = "ports are opened before the first publish";
+    return -1;
+  }
+  if (ports_.size() == kPortMax) {
+    *error = "more than " + std::to_string(kPortMax) + " ports";
+    return -1;
+  }
+  spec.id = static_cast<uint16_t>(ports_.size());
+  auto port = nodeplane::open_port(spec, *arena_, error);
+  if (!port) return -1;
+  ports_.push_back(std::move(port));
+  shared_.ports[spec.id] = ports_.back().get();
+  shared_.port_count = static_cast<uint32_t>(ports_.size());
+  return spec.id;
+}
+
+bool Plane::take_ports(const TableSet& set, std::string* error) {
+  std::vector<TakeRow> rows;
+  for (uint32_t i = 0; i < set.size(Section::kServices); ++i) {
+    const auto& s = set.services[i];
+    TakeRow row{s.family, s.protocol, 0, static_cast<uint8_t>(s.family == 4 ? 32 : 128), s.be_port, {}};
+    std::memcpy(row.address, s.address, 16);
+    rows.push_back(row);
+    for (uint32_t e = s.endpoint_first; e < s.endpoint_first + s.endpoint_count; ++e) {
+      const auto& endpoint = set.endpoints[e];
+      TakeRow from{endpoint.family, s.protocol, 1,
+                   static_cast<uint8_t>(endpoint.family == 4 ? 32 : 128), endpoint.be_port, {}};
+      std::memcpy(from.address, endpoint.address, 16);
+      rows.push_back(from);
+    }
+  }
+  for (uint32_t i = 0; i < ports_.size(); ++i) {
+    if (!(set.ports[i].flags & 1)) continue;
+    if (!ports_[i]->take(rows.data(), static_cast<uint32_t>(rows.size()), error)) return false;
+  }
+  return true;
+}
+
+uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
+  if (closed_) {
+    *error = "the dataplane is closed";
+    return 0;
+  }
+  TableSet set;
+  if (!table_set_check(bytes, size, &set, error)) return 0;
+  LoadContext context{flows4_.get(), flows6_.get(), snat_ports_.get(), neighbours_.get(),
+                      arena_.get(), shared_.ports, shared_.port_count, options_.seed,
+                      options_.hash, generation_ + 1, tables_.get()};
+  auto next = load(set, context, error);
+  if (!next) return 0;
+  if (!take_ports(set, error)) return 0;
+  load_apply(set, context);
+  shared_.tables.store(next.get(), std::memory_order_seq_cst);
+  if (tables_) retired_.push_back({std::move(tables_), epochs_.retire()});
+  tables_ = std::move(next);
+  generation_ = context.generation;
+  for (int fd : shared_.wake_fds) thread_wake(fd);
+  reclaim(running_);
+  return generation_;
+}
+
+// Frees table sets that no worker can see any more; `wait`: gives busy workers a moment to pass.
+void Plane::reclaim(bool wait) {
+  for (int ms = 0; !retired_.empty(); ++ms) {
+    const uint64_t safe = epochs_.safe();
+    std::erase_if(retired_, [&](const Retired& r) { return r.epoch < safe; });
+    if (!wait || ms >= kReclaimWaitMs) return;
+    if (!retired_.empty()) thread_pause(1);
+  }
+}
+
+bool Plane::make_workers(std::string* error) {
+  const uint32_t n = options_.workers;
+  shared_.rings.clear();
+  shared_.rings.resize(size_t{n} * n);
+  shared_.sleeping = std::make_unique<std::atomic<bool>[]>(n);
+  for (uint32_t w = 0; w < n; ++w) {
+    const int fd = thread_event();
+    if (fd < 0) {
+      *error = "no eventfd to wake a worker: too many open files";
+      return false;
+    }
+    shared_.wake_fds.push_back(fd);
+    for (uint32_t p = 0; p < shared_.port_count; ++p) {
+      const uint32_t queues = shared_.ports[p]->caps().queues;
+      const uint32_t owner = queue_owner(w % queues, n);
+      auto& ring = shared_.rings[size_t{w} * n + owner];
+      if (owner != w && !ring) ring = std::make_unique<Handover>();
+    }
+  }
+  for (uint32_t w = 0; w < n; ++w) {
+    const int core = w < options_.pin.size() ? options_.pin[w] : -1;
+    workers_.push_back(std::make_unique<Worker>(shared_, w, options_.mode, core, counters_ + w));
+  }
+  return true;
+}
+
+bool Plane::start(std::string* error) {
+  if (running_ || closed_ || !tables_) {
+    *error = running_ ? "already running" : closed_ ? "the dataplane is closed" : "publish before start";
+    return false;
+  }
+  shared_.stopping.store(false);
+  if (!make_workers(error)) {
+    stop();
+    return false;
+  }
+  running_ = true;
+  for (auto& w : workers_) w->start();
+  return true;
+}
+
+void Plane::stop() {
+  shared_.stopping.store(true, std::memory_order_seq_cst);
+  for (int fd : shared_.wake_fds) thread_wake(fd);
+  for (auto& w : workers_) w->join();
+  // A worker that stopped early may have been handed packets by one that stopped late.
+  for (auto& w : workers_) w->drain(clock());
+  workers_.clear();
+  for (int fd : shared_.wake_fds) thread_event_close(fd);
+  shared_.wake_fds.clear();
+  shared_.rings.clear();
+  running_ = false;
+  reclaim(false);
+}
+
+bool Plane::close() {
+  if (closed_) return true;
+  stop();
+  closed_ = true;
+  ports_.clear();
+  shared_.port_count = 0;
+  shared_.tables.store(nullptr);
+  tables_.reset();
+  retired_.clear();
+  return arena_->free_count() == arena_->count();
+}
+
+bool Plane::replay(const std::vector<uint16_t>& ports, std::string* error) {
+  if (running_ || closed_ || !tables_) {
+    *error = "a replay needs published tables and no running workers";
+    return false;
+  }
+  options_.workers = shared_.workers = 1;
+  if (!make_workers(error)) return false;
+  Worker& worker = *workers_[0];
+  replayed_ = true;
+  replay_time_ = 0;
+  for (;;) {
+    int first = -1;
+    Time when = 0;
+    for (const uint16_t p : ports) {
+      const auto t = ports_[p]->next_time();
+      if (t && (first < 0 || *t < when)) {
+        first = p;
+        when = *t;
+      }
+    }
+    if (first < 0) break;
+    if (when > replay_time_) {
+      replay_time_ = when;
+      for (auto& port : ports_) port->set_time(when);
+      worker.advance(when);
+    }
+    worker.turn_port(static_cast<uint16_t>(first), replay_time_);
+  }
+  stop();
+  return true;
+}
+
+}  // namespace nodeplane

@@ -1,0 +1,92 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/load.h"
+#include "worker/worker.h"
+
+namespace nodeplane {
+
+// How a dataplane is made; fixed for its life.
+struct PlaneOptions {
+  uint32_t workers = 1;
+  uint32_t frames = 16384;
+  uint32_t frame_size = 2048;
+  bool huge = true;
+  uint32_t flow_capacity4 = 65536;
+  uint32_t flow_capacity6 = 65536;
+  HashKind hash = HashKind::kSip13;
+  HashSeed seed{};
+  WorkerMode mode = WorkerMode::kAdaptive;
+  std::vector<int> pin;               // core of worker i; missing: not pinned
+  uint16_t snat_port_low = 1024;
+  uint16_t snat_port_high = 29999;
+};
+
+// One dataplane without Node: memory, ports, tables, workers. Called by one thread (JavaScript's, or
+// a test's); workers are its own. Order: create, open_port…, publish, start … stop, close.
+class Plane {
+ public:
+  static std::unique_ptr<Plane> create(const PlaneOptions& options, std::string* error);
+  ~Plane();
+
+  // The port's id, or -1 with a reason. Before the first publish only.
+  int open_port(PortSpec spec, std::string* error);
+  // Swaps the root pointer between two batches. The new generation, or 0 with a reason and nothing changed.
+  uint32_t publish(const uint8_t* bytes, size_t size, std::string* error);
+  bool start(std::string* error);
+  void stop();
+  // Closes all ports and gives every frame back; false when the books do not balance.
+  bool close();
+
+  // Offline: ports' inputs merged by timestamp, ties in the order of `ports`; their time is the clock.
+  // Runs on the calling thread to the end of all inputs. False with a reason.
+  bool replay(const std::vector<uint16_t>& ports, std::string* error);
+
+  Port& port(uint32_t id) { return *ports_[id]; }
+  uint32_t port_count() const { return static_cast<uint32_t>(ports_.size()); }
+  Counters* counters() const { return counters_; }    // one per worker, page aligned
+  size_t counters_bytes() const { return counters_bytes_; }
+  FrameArena& arena() { return *arena_; }
+  FlowTable<V4>& flows4() { return *flows4_; }
+  FlowTable<V6>& flows6() { return *flows6_; }
+  NeighbourTable& neighbours() { return *neighbours_; }
+  PortPool& snat_ports() { return *snat_ports_; }
+  const PlaneOptions& options() const { return options_; }
+  uint32_t generation() const { return generation_; }
+  bool running() const { return running_; }
+  Time clock() const { return replayed_ ? replay_time_ : time_now(); }
+
+ private:
+  Plane() = default;
+  bool make_workers(std::string* error);
+  bool take_ports(const TableSet& set, std::string* error);
+  void reclaim(bool wait);
+
+  PlaneOptions options_;
+  Epochs epochs_;
+  std::unique_ptr<FrameArena> arena_;
+  std::unique_ptr<FlowTable<V4>> flows4_;
+  std::unique_ptr<FlowTable<V6>> flows6_;
+  std::unique_ptr<NeighbourTable> neighbours_;
+  std::unique_ptr<PortPool> snat_ports_;
+  std::vector<std::unique_ptr<Port>> ports_;
+  Counters* counters_ = nullptr;
+  size_t counters_bytes_ = 0;
+  Shared shared_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Tables> tables_;
+  struct Retired {
+    std::unique_ptr<Tables> tables;
+    uint64_t epoch;
+  };
+  std::vector<Retired> retired_;
+  uint32_t generation_ = 0;
+  bool running_ = false;
+  bool closed_ = false;
+  bool replayed_ = false;
+  Time replay_time_ = 0;
+};
+
+}  // namespace nodeplane

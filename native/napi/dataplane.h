@@ -1,0 +1,38 @@
+#pragma once
+#include <napi.h>
+
+#include <memory>
+
+#include "control/plane.h"
+
+namespace nodeplane {
+
+// The JavaScript face of a Plane: bytes and numbers, no opinions. Arguments were checked above;
+// what is still wrong throws a TypeError or Error with the reason.
+class Dataplane : public Napi::ObjectWrap<Dataplane> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit Dataplane(const Napi::CallbackInfo& info);
+  ~Dataplane() override;
+
+ private:
+  Napi::Value open_port(const Napi::CallbackInfo& info);
+  Napi::Value publish(const Napi::CallbackInfo& info);
+  Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value stop(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+  Napi::Value replay(const Napi::CallbackInfo& info);
+  Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value flows(const Napi::CallbackInfo& info);
+  Napi::Value neighbours(const Napi::CallbackInfo& info);
+  Napi::Value info(const Napi::CallbackInfo& info);
+
+  Plane& plane(Napi::Env env);
+  static void at_exit(void* self);
+
+  std::shared_ptr<Plane> plane_;   // shared with what outlives a call: replay, the counters' buffer
+  bool replaying_ = false;
+  friend class ReplayWork;
+};
+
+}  // namespace nodeplane

@@ -1,0 +1,101 @@
+// The one file that opens the addon. Bytes and numbers only; everything was checked above.
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+export interface NativeOptions {
+  workers: number;
+  /** Frames in the arena, rounded up to whole bundles. */
+  frames: number;
+  /** 2048 or 4096 bytes. */
+  frameSize: number;
+  hugePages: boolean;
+  flowCapacity4: number;
+  flowCapacity6: number;
+  hash: "sip13" | "crc32c";
+  /** 16 secret bytes. */
+  hashSeed: Uint8Array;
+  mode: "polling" | "interrupt" | "adaptive";
+  /** Core of worker i; missing or -1: not pinned. */
+  pin: number[];
+  snatPortLow: number;
+  snatPortHigh: number;
+}
+
+export interface NativePortSpec {
+  name: string;
+  driver: string;
+  interface: string;
+  queues: number;
+  /** 0: the interface's. */
+  mtu: number;
+  options: Record<string, string>;
+}
+
+export interface NativePort {
+  id: number;
+  /** Six bytes; zero when the port has none of its own. */
+  mac: Uint8Array;
+  mtu: number;
+  queues: number;
+  description: string;
+}
+
+export interface NativePage {
+  /** Where to go on; 0xffffffff at the end. */
+  cursor: number;
+  rows: Uint8Array;
+}
+
+export interface NativeInfo {
+  workers: number;
+  countersStride: number;
+  framesTotal: number;
+  framesFree: number;
+  frameSize: number;
+  hugePages: boolean;
+  flows4: number;
+  flows6: number;
+  flowCapacity4: number;
+  flowCapacity6: number;
+  flowBytes: number;
+  snatInUse: number;
+  kernel: string;
+  generation: number;
+  running: boolean;
+}
+
+export interface NativeDataplane {
+  openPort(spec: NativePortSpec): NativePort;
+  /** The new generation. Throws when the bytes are not a table set; nothing changed then. */
+  publish(tables: Uint8Array): number;
+  start(): void;
+  stop(): void;
+  /** True when every frame was given back. */
+  close(): boolean;
+  /** Offline, on a thread aside: to the end of the inputs of these ports, ties in their order. */
+  replay(ports: number[]): Promise<void>;
+  /** The workers' counters themselves: countersStride bytes per worker. */
+  counters(): ArrayBuffer;
+  flows(cursor: number, max: number, v6: boolean): NativePage;
+  neighbours(cursor: number, max: number): NativePage;
+  info(): NativeInfo;
+}
+
+interface NativeModule {
+  Dataplane: new (options: NativeOptions) => NativeDataplane;
+}
+
+let loaded: NativeModule | undefined;
+
+/** Opens the addon once. Throws an Error that says how to build it when it is not there. */
+export function nativeModule(): NativeModule {
+  if (loaded) return loaded;
+  const path = fileURLToPath(new URL("../../../Release/nodeplane.node", import.meta.url));
+  try {
+    loaded = createRequire(import.meta.url)(path) as NativeModule;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`the native module is not built (npm run build): ${reason}`, { cause });
+  }
+  return loaded;
+}
