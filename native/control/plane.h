@@ -55,6 +55,7 @@ class Plane {
   PortPool& snat_ports() { return *snat_ports_; }
   const PlaneOptions& options() const { return options_; }
   uint32_t generation() const { return generation_; }
+  const Tables* tables() const { return tables_.get(); }
   bool running() const { return running_; }
   Time clock() const { return replayed_ ? replay_time_ : time_now(); }
 
