@@ -63,4 +63,34 @@ void shared_memory_close(SharedMemory& memory) noexcept {
   memory = SharedMemory{};
 }
 
+namespace {
+// Every mapping is a whole number of huge pages, so that unmap needs no memory of what it got.
+size_t whole_pages(size_t bytes) noexcept {
+  const size_t page = bytes < kHugePage ? kSmallPage : kHugePage;
+  return (bytes + page - 1) / page * page;
+}
+}  // namespace
+
+void* memory_map(size_t bytes, bool huge, bool* got_huge) noexcept {
+  const size_t whole = whole_pages(bytes);
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
+  const bool worth = huge && whole % kHugePage == 0;
+  if (got_huge) *got_huge = false;
+  if (worth) {
+    // Populated at once: a missing huge page would otherwise be a SIGBUS on the path.
+    void* p =
+        mmap(nullptr, whole, PROT_READ | PROT_WRITE, kFlags | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+    if (p != MAP_FAILED) {
+      if (got_huge) *got_huge = true;
+      return p;
+    }
+  }
+  void* p = mmap(nullptr, whole, PROT_READ | PROT_WRITE, kFlags | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return nullptr;
+  if (worth) madvise(p, whole, MADV_HUGEPAGE);
+  return p;
+}
+
+void memory_unmap(void* base, size_t bytes) noexcept { munmap(base, whole_pages(bytes)); }
+
 }  // namespace nodeplane

@@ -21,4 +21,9 @@ bool shared_memory_create(const char* name, size_t bytes, bool huge, SharedMemor
                           std::string* error);
 void shared_memory_close(SharedMemory& memory) noexcept;
 
+// Private zeroed memory, touched lazily; on 2 MiB pages when `huge` is asked for and the machine has
+// them reserved (`got_huge`, may be null, says so), else transparent ones are pleaded for. Null: none.
+void* memory_map(size_t bytes, bool huge, bool* got_huge) noexcept;
+void memory_unmap(void* base, size_t bytes) noexcept;  // the same bytes as asked for
+
 }  // namespace nodeplane

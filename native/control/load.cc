@@ -150,15 +150,33 @@ bool table_set_check(const uint8_t* bytes, size_t size, TableSet* out, std::stri
     if (s.kind != i) return fail(error, "sections are out of order");
     bool ok = false;
     switch (static_cast<Section>(i)) {
-      case Section::kSettings: ok = section(bytes, size, s, &out->settings); break;
-      case Section::kPorts: ok = section(bytes, size, s, &out->ports) && s.count <= kPortMax; break;
-      case Section::kAddresses: ok = section(bytes, size, s, &out->addresses); break;
-      case Section::kRoutes: ok = section(bytes, size, s, &out->routes); break;
-      case Section::kNeighbours: ok = section(bytes, size, s, &out->neighbours); break;
-      case Section::kServices: ok = section(bytes, size, s, &out->services); break;
-      case Section::kEndpoints: ok = section(bytes, size, s, &out->endpoints); break;
-      case Section::kPodRanges: ok = section(bytes, size, s, &out->pod_ranges); break;
-      case Section::kSnatSources: ok = section(bytes, size, s, &out->snat_sources); break;
+      case Section::kSettings:
+        ok = section(bytes, size, s, &out->settings);
+        break;
+      case Section::kPorts:
+        ok = section(bytes, size, s, &out->ports) && s.count <= kPortMax;
+        break;
+      case Section::kAddresses:
+        ok = section(bytes, size, s, &out->addresses);
+        break;
+      case Section::kRoutes:
+        ok = section(bytes, size, s, &out->routes);
+        break;
+      case Section::kNeighbours:
+        ok = section(bytes, size, s, &out->neighbours);
+        break;
+      case Section::kServices:
+        ok = section(bytes, size, s, &out->services);
+        break;
+      case Section::kEndpoints:
+        ok = section(bytes, size, s, &out->endpoints);
+        break;
+      case Section::kPodRanges:
+        ok = section(bytes, size, s, &out->pod_ranges);
+        break;
+      case Section::kSnatSources:
+        ok = section(bytes, size, s, &out->snat_sources);
+        break;
     }
     if (!ok) {
       *error = std::string("table set: section ") + kSectionNames[i] + " is out of bounds";
@@ -181,7 +199,8 @@ std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::str
   if (!load_sources(set, c, *t, error)) return nullptr;
 
   const bool pickup = set.settings->tcp_pickup != 0;
-  t->conntrack = {c.flows4, c.flows6, c.ports, t->services.get(), c.seed, c.hash, pickup, c.generation};
+  t->conntrack = {c.flows4, c.flows6, c.ports, t->services.get(),
+                  c.seed,   c.hash,   pickup,  c.generation};
   t->service.services = t->services.get();
   t->service.pickup = pickup;
   t->nat.services = t->services.get();
@@ -195,7 +214,9 @@ std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::str
 void load_apply(const TableSet& set, const LoadContext& c) {
   const auto& s = *set.settings;
   FlowTimers timers{};
-  auto by = [&](FlowState state) -> uint32_t& { return timers.by_state[static_cast<uint32_t>(state)]; };
+  auto by = [&](FlowState state) -> uint32_t& {
+    return timers.by_state[static_cast<uint32_t>(state)];
+  };
   by(FlowState::kSynSent) = s.tcp_syn_sent_ms;
   by(FlowState::kSynReceived) = s.tcp_syn_received_ms;
   by(FlowState::kEstablished) = s.tcp_established_ms;

@@ -24,12 +24,15 @@ std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* e
   p->options_ = options;
   p->arena_ = FrameArena::create({options.frame_size, options.frames, options.huge}, error);
   if (!p->arena_) return nullptr;
-  p->flows4_ = FlowTable<V4>::create({options.flow_capacity4, options.workers, options.huge}, p->epochs_, error);
+  p->flows4_ = FlowTable<V4>::create({options.flow_capacity4, options.workers, options.huge},
+                                     p->epochs_, error);
   if (!p->flows4_) return nullptr;
-  p->flows6_ = FlowTable<V6>::create({options.flow_capacity6, options.workers, options.huge}, p->epochs_, error);
+  p->flows6_ = FlowTable<V6>::create({options.flow_capacity6, options.workers, options.huge},
+                                     p->epochs_, error);
   if (!p->flows6_) return nullptr;
   p->neighbours_ = std::make_unique<NeighbourTable>();
-  p->snat_ports_ = std::make_unique<PortPool>(options.workers, options.snat_port_low, options.snat_port_high);
+  p->snat_ports_ =
+      std::make_unique<PortPool>(options.workers, options.snat_port_low, options.snat_port_high);
   p->counters_bytes_ = options.workers * sizeof(Counters);
   p->counters_ = static_cast<Counters*>(memory_map(p->counters_bytes_, false, nullptr));
   if (!p->counters_) {
@@ -69,13 +72,15 @@ bool Plane::take_ports(const TableSet& set, std::string* error) {
   std::vector<TakeRow> rows;
   for (uint32_t i = 0; i < set.size(Section::kServices); ++i) {
     const auto& s = set.services[i];
-    TakeRow row{s.family, s.protocol, 0, static_cast<uint8_t>(s.family == 4 ? 32 : 128), s.be_port, {}};
+    TakeRow row{s.family,  s.protocol, 0, static_cast<uint8_t>(s.family == 4 ? 32 : 128),
+                s.be_port, {}};
     std::memcpy(row.address, s.address, 16);
     rows.push_back(row);
     for (uint32_t e = s.endpoint_first; e < s.endpoint_first + s.endpoint_count; ++e) {
       const auto& endpoint = set.endpoints[e];
-      TakeRow from{endpoint.family, s.protocol, 1,
-                   static_cast<uint8_t>(endpoint.family == 4 ? 32 : 128), endpoint.be_port, {}};
+      TakeRow from{
+          endpoint.family,  s.protocol, 1, static_cast<uint8_t>(endpoint.family == 4 ? 32 : 128),
+          endpoint.be_port, {}};
       std::memcpy(from.address, endpoint.address, 16);
       rows.push_back(from);
     }
@@ -94,8 +99,8 @@ uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
   }
   TableSet set;
   if (!table_set_check(bytes, size, &set, error)) return 0;
-  LoadContext context{flows4_.get(), flows6_.get(), snat_ports_.get(), neighbours_.get(),
-                      arena_.get(), shared_.ports, shared_.port_count, options_.seed,
+  LoadContext context{flows4_.get(), flows6_.get(),   snat_ports_.get(),  neighbours_.get(),
+                      arena_.get(),  shared_.ports,   shared_.port_count, options_.seed,
                       options_.hash, generation_ + 1, tables_.get()};
   auto next = load(set, context, error);
   if (!next) return 0;
@@ -148,7 +153,9 @@ bool Plane::make_workers(std::string* error) {
 
 bool Plane::start(std::string* error) {
   if (running_ || closed_ || !tables_) {
-    *error = running_ ? "already running" : closed_ ? "the dataplane is closed" : "publish before start";
+    *error = running_  ? "already running"
+             : closed_ ? "the dataplane is closed"
+                       : "publish before start";
     return false;
   }
   shared_.stopping.store(false);

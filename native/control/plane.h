@@ -19,7 +19,7 @@ struct PlaneOptions {
   HashKind hash = HashKind::kSip13;
   HashSeed seed{};
   WorkerMode mode = WorkerMode::kAdaptive;
-  std::vector<int> pin;               // core of worker i; missing: not pinned
+  std::vector<int> pin;  // core of worker i; missing: not pinned
   uint16_t snat_port_low = 1024;
   uint16_t snat_port_high = 29999;
 };
@@ -46,7 +46,7 @@ class Plane {
 
   Port& port(uint32_t id) { return *ports_[id]; }
   uint32_t port_count() const { return static_cast<uint32_t>(ports_.size()); }
-  Counters* counters() const { return counters_; }    // one per worker, page aligned
+  Counters* counters() const { return counters_; }  // one per worker, page aligned
   size_t counters_bytes() const { return counters_bytes_; }
   FrameArena& arena() { return *arena_; }
   FlowTable<V4>& flows4() { return *flows4_; }

@@ -33,8 +33,9 @@ PlaneOptions plane_options(const Napi::Object& o) {
   p.snat_port_high = static_cast<uint16_t>(number(o, "snatPortHigh"));
   p.hash = text(o, "hash") == "crc32c" ? HashKind::kCrc32c : HashKind::kSip13;
   const std::string mode = text(o, "mode");
-  p.mode = mode == "polling" ? WorkerMode::kPolling
-           : mode == "interrupt" ? WorkerMode::kInterrupt : WorkerMode::kAdaptive;
+  p.mode = mode == "polling"     ? WorkerMode::kPolling
+           : mode == "interrupt" ? WorkerMode::kInterrupt
+                                 : WorkerMode::kAdaptive;
   const Napi::Value seed = o.Get("hashSeed");
   if (!seed.IsTypedArray() || seed.As<Napi::TypedArray>().ByteLength() != sizeof(HashSeed))
     throw Napi::TypeError::New(o.Env(), "hashSeed must be 16 bytes");
@@ -102,17 +103,15 @@ class ReplayWork : public Napi::AsyncWorker {
 };
 
 Napi::Function Dataplane::define(Napi::Env env) {
-  return DefineClass(env, "Dataplane",
-                     {InstanceMethod<&Dataplane::open_port>("openPort"),
-                      InstanceMethod<&Dataplane::publish>("publish"),
-                      InstanceMethod<&Dataplane::start>("start"),
-                      InstanceMethod<&Dataplane::stop>("stop"),
-                      InstanceMethod<&Dataplane::close>("close"),
-                      InstanceMethod<&Dataplane::replay>("replay"),
-                      InstanceMethod<&Dataplane::counters>("counters"),
-                      InstanceMethod<&Dataplane::flows>("flows"),
-                      InstanceMethod<&Dataplane::neighbours>("neighbours"),
-                      InstanceMethod<&Dataplane::info>("info")});
+  return DefineClass(
+      env, "Dataplane",
+      {InstanceMethod<&Dataplane::open_port>("openPort"),
+       InstanceMethod<&Dataplane::publish>("publish"), InstanceMethod<&Dataplane::start>("start"),
+       InstanceMethod<&Dataplane::stop>("stop"), InstanceMethod<&Dataplane::close>("close"),
+       InstanceMethod<&Dataplane::replay>("replay"),
+       InstanceMethod<&Dataplane::counters>("counters"), InstanceMethod<&Dataplane::flows>("flows"),
+       InstanceMethod<&Dataplane::neighbours>("neighbours"),
+       InstanceMethod<&Dataplane::info>("info")});
 }
 
 Dataplane::Dataplane(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Dataplane>(info) {
@@ -232,9 +231,10 @@ Napi::Value Dataplane::flows(const Napi::CallbackInfo& info) {
 
 Napi::Value Dataplane::neighbours(const Napi::CallbackInfo& info) {
   Plane& p = plane(info.Env());
-  return page<NeighbourStateRow>(info, [&](uint32_t* cursor, NeighbourStateRow* rows, uint32_t max) {
-    return p.neighbours().dump(cursor, rows, max);
-  });
+  return page<NeighbourStateRow>(info,
+                                 [&](uint32_t* cursor, NeighbourStateRow* rows, uint32_t max) {
+                                   return p.neighbours().dump(cursor, rows, max);
+                                 });
 }
 
 Napi::Value Dataplane::info(const Napi::CallbackInfo& info) {

@@ -30,7 +30,7 @@ class Dataplane : public Napi::ObjectWrap<Dataplane> {
   Plane& plane(Napi::Env env);
   static void at_exit(void* self);
 
-  std::shared_ptr<Plane> plane_;   // shared with what outlives a call: replay, the counters' buffer
+  std::shared_ptr<Plane> plane_;  // shared with what outlives a call: replay, the counters' buffer
   bool replaying_ = false;
   friend class ReplayWork;
 };

@@ -81,7 +81,8 @@ void Worker::drop_rest(Packet* const* packets, uint32_t count, Drop why) noexcep
   counters_->drops[static_cast<uint32_t>(why)] += count;
 }
 
-void Worker::send(uint16_t port_id, uint32_t queue, Packet* const* packets, uint32_t count) noexcept {
+void Worker::send(uint16_t port_id, uint32_t queue, Packet* const* packets,
+                  uint32_t count) noexcept {
   Port& port = *shared_.ports[port_id];
   uint64_t bytes = 0;
   uint32_t sent = 0;
@@ -227,16 +228,21 @@ void Worker::sleep(Time now) noexcept {
     if (work) break;
     work = !o.port->arm(o.queue);
     const int fd = o.port->wait_fd(o.queue);
-    if (fd >= 0 && count < sizeof fds / sizeof *fds) fds[count++] = fd;
-    else must_poll = true;
+    if (fd >= 0 && count < sizeof fds / sizeof *fds)
+      fds[count++] = fd;
+    else
+      must_poll = true;
   }
   if (!work) {
     int ms = kSleepMsMax;
     const Tables* tables = shared_.tables.load(std::memory_order_acquire);
     if (tables) {
-      const Time due = std::min(tables->conntrack.v4->next_due(id_), tables->conntrack.v6->next_due(id_));
-      if (due <= now) ms = 1;
-      else if (due - now < static_cast<Time>(ms) * kMillisecond) ms = static_cast<int>((due - now) / kMillisecond) + 1;
+      const Time due =
+          std::min(tables->conntrack.v4->next_due(id_), tables->conntrack.v6->next_due(id_));
+      if (due <= now)
+        ms = 1;
+      else if (due - now < static_cast<Time>(ms) * kMillisecond)
+        ms = static_cast<int>((due - now) / kMillisecond) + 1;
       if (states_->route.waiting_count > 0) ms = std::min(ms, 50);
     }
     if (must_poll) ms = 1;  // a port without a descriptor is looked at every millisecond

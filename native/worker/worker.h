@@ -13,9 +13,9 @@
 namespace nodeplane {
 
 enum class WorkerMode : uint8_t { kPolling, kInterrupt, kAdaptive };
-inline constexpr Time kSpinBeforeSleep = 50'000;      // adaptive: idle nanoseconds before sleeping
-inline constexpr int kSleepMsMax = 1000;              // a sleeper looks at its timers at least this often
-inline constexpr uint32_t kHandoverBurst = 256;       // packets taken from one ring in one turn
+inline constexpr Time kSpinBeforeSleep = 50'000;  // adaptive: idle nanoseconds before sleeping
+inline constexpr int kSleepMsMax = 1000;  // a sleeper looks at its timers at least this often
+inline constexpr uint32_t kHandoverBurst = 256;  // packets taken from one ring in one turn
 
 // What all workers share. Set up before the first starts, unchanged until the last has stopped,
 // but for the root pointer.
@@ -28,7 +28,7 @@ struct Shared {
   uint32_t port_count = 0;
   // rings[from * workers + to]; only pairs that some port needs
   std::vector<std::unique_ptr<Handover>> rings;
-  std::vector<int> wake_fds;                          // one eventfd per worker
+  std::vector<int> wake_fds;  // one eventfd per worker
   std::unique_ptr<std::atomic<bool>[]> sleeping;
   std::atomic<bool> stopping{false};
 };
@@ -59,9 +59,10 @@ class Worker {
  private:
   void run() noexcept;
   void sleep(Time now) noexcept;
-  uint32_t receive(Port& port, uint16_t port_id, uint32_t queue, const Tables& tables, Time now) noexcept;
+  uint32_t receive(Port& port, uint16_t port_id, uint32_t queue, const Tables& tables,
+                   Time now) noexcept;
   void wake_waiting(const Tables& tables, Time now, bool all) noexcept;
-  void flush(const Tables& tables) noexcept;                          // lists -> ports, hand-over
+  void flush(const Tables& tables) noexcept;  // lists -> ports, hand-over
   void send(uint16_t port_id, uint32_t queue, Packet* const* packets, uint32_t count) noexcept;
   uint32_t take_handovers() noexcept;
   void drop_rest(Packet* const* packets, uint32_t count, Drop why) noexcept;
@@ -78,9 +79,9 @@ class Worker {
     uint32_t queue;
   };
   std::vector<Owned> owned_;
-  uint32_t tx_queue_[kPortMax];       // this worker's queue on that port, or ~0: hand over
+  uint32_t tx_queue_[kPortMax];  // this worker's queue on that port, or ~0: hand over
   uint32_t tx_owner_[kPortMax];
-  bool woken_[kWorkerMax] = {};       // workers given packets in this turn
+  bool woken_[kWorkerMax] = {};  // workers given packets in this turn
   std::unique_ptr<Batch> batch_;
   std::unique_ptr<States> states_;
   std::unique_ptr<Packet[]> incoming_;
