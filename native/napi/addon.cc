@@ -1,10 +1,12 @@
 #include <napi.h>
 
 #include "napi/dataplane.h"
+#include "napi/lap.h"
 
 namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", nodeplane::Dataplane::define(env));
+  exports.Set("PathLap", nodeplane::LapObject::define(env));
   return exports;
 }
 }  // namespace

@@ -14,6 +14,7 @@ class Dataplane : public Napi::ObjectWrap<Dataplane> {
   static Napi::Function define(Napi::Env env);
   explicit Dataplane(const Napi::CallbackInfo& info);
   ~Dataplane() override;
+  std::shared_ptr<Plane> shared_plane() const { return plane_; }
 
  private:
   Napi::Value open_port(const Napi::CallbackInfo& info);

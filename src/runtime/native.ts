@@ -81,8 +81,20 @@ export interface NativeDataplane {
   info(): NativeInfo;
 }
 
+/** The corridor in memory, for bench path. */
+export interface NativeLap {
+  /** Nanoseconds per packet of one lap over newly drawn packets. */
+  lap(what: "corridor" | "empty" | "floor" | "new"): number;
+  close(): void;
+}
+
 interface NativeModule {
   Dataplane: new (options: NativeOptions) => NativeDataplane;
+  /** services: 18 bytes each, address (IPv4 in the first 4 of 16) and port in network order. */
+  PathLap: new (
+    dataplane: NativeDataplane,
+    options: { family: 4 | 6; flows: number; services: Uint8Array },
+  ) => NativeLap;
 }
 
 let loaded: NativeModule | undefined;

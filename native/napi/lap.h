@@ -1,0 +1,24 @@
+#pragma once
+#include <napi.h>
+
+#include <memory>
+
+#include "lap/path_lap.h"
+
+namespace nodeplane {
+
+// The corridor's laps for bench/: new PathLap(dataplane, {family, flows, services}).
+class LapObject : public Napi::ObjectWrap<LapObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit LapObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value lap(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<Plane> plane_;  // outlives the lap that borrows it
+  std::unique_ptr<PathLap> lap_;
+};
+
+}  // namespace nodeplane
