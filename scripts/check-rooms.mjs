@@ -36,10 +36,11 @@ const covers = (pattern, room) =>
 
 // The trespasses of one file's look at one target, as words.
 function judge(language, path, target) {
-  const found = outside
-    .filter((rule) => rule.what.test(target))
+  const named = outside.filter((rule) => rule.what.test(target));
+  const found = named
     .filter((rule) => !rule.only.some((prefix) => `${language}/${path}`.startsWith(prefix)))
     .map((rule) => `${target} belongs to ${rule.only.join(" ")} only`);
+  if (named.length) return found;
   const { rooms, everywhere } = rules[language];
   const from = roomOf(rooms, path);
   const row = rowOf(rooms, from);

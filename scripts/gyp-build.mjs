@@ -1,16 +1,16 @@
 #!/usr/bin/env node
-// What binding.gyp runs: CMake through cmake-js, as `npm run build:native` does. node-gyp has
-// emptied build/ before this, so everything is made anew.
+// Builds the addon: CMake through cmake-js, into build/cmake; the module goes to build/Release.
+// `npm run build:native` and binding.gyp both call this. (node-gyp empties build/ before it does.)
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const require = createRequire(import.meta.url);
-const cmakeJs = join(dirname(require.resolve("cmake-js/package.json")), "bin", "cmake-js");
-const run = spawnSync(process.execPath, [cmakeJs, "build", "--out", "build/cmake"], {
-  cwd: root,
-  stdio: "inherit",
-});
+const { resolve } = createRequire(import.meta.url);
+const cmakeJs = join(dirname(resolve("cmake-js/package.json")), "bin/cmake-js");
+const threads = String(availableParallelism());
+const args = ["build", "--out", "build/cmake", "--parallel", threads, ...process.argv.slice(2)];
+const run = spawnSync(process.execPath, [cmakeJs, ...args], { cwd: root, stdio: "inherit" });
 process.exit(run.status ?? 1);

@@ -102,7 +102,8 @@ let loaded: NativeModule | undefined;
 /** Opens the addon once. Throws an Error that says how to build it when it is not there. */
 export function nativeModule(): NativeModule {
   if (loaded) return loaded;
-  const path = fileURLToPath(new URL("../../../Release/nodeplane.node", import.meta.url));
+  const built = fileURLToPath(new URL("../../../Release/nodeplane.node", import.meta.url));
+  const path = process.env.NODEPLANE_MODULE ?? built; // another build of it, such as a sanitizer's
   try {
     loaded = createRequire(import.meta.url)(path) as NativeModule;
   } catch (cause) {

@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Sets everything up and runs every check and test: test.sh [--quick] [--only STEP]
+#   --quick      without sanitizers and fuzzers
+#   --only STEP  one step, by its name in the headlines
+# What cannot run here is counted as skipped. As root on a kernel with AF_XDP nothing may be skipped,
+# unless NODEPLANE_ALLOW_SKIP=1. The last line is `N passed, N failed, N skipped`.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+quick=0 only=
+while (($#)); do
+  case $1 in
+    --quick) quick=1 ;;
+    --only) only=${2:?--only needs a step}; shift ;;
+    *) sed -n '2,6s/^# //p' "$0"; exit 2 ;;
+  esac
+  shift
+done
+
+results=build/results
+fuzz_seconds=${NODEPLANE_FUZZ_SECONDS:-30}
+jobs=$(nproc)
+passed=0 failed=0 skipped=0
+failures=()
+mkdir -p $results
+
+# --- counting ---------------------------------------------------------------------------------
+
+number() { grep -oP "$1" "$2" 2>/dev/null | tail -n 1; }
+
+# Adds up what the logs of GoogleTest and tap say; a step without either is one test.
+count() { # log status
+  local p f s
+  if p=$(number '^\[  PASSED  \] \K\d+' "$1") && [[ $p ]]; then
+    f=$(number '^\[  FAILED  \] \K\d+(?= test)' "$1")
+    s=$(number '^\[  SKIPPED \] \K\d+(?= test)' "$1")
+  elif grep -q '^# { total: ' "$1"; then
+    p=$(number '^# \{ total: .*\bpass: \K\d+' "$1")
+    f=$(number '^# \{ total: .*\bfail: \K\d+' "$1")
+    s=$(($(number '^# \{ total: .*\bskip: \K\d+' "$1") + $(number '^# \{ total: .*\btodo: \K\d+' "$1")))
+  else
+    p=$(($2 == 0))
+  fi
+  ((passed += ${p:-0}, failed += ${f:-0}, skipped += ${s:-0}))
+  (($2 == 0 || ${f:-0} > 0)) || ((failed += 1))
+}
+
+reasons() { grep -hE '# SKIP|\[  SKIPPED \]|: Skipped$' "$1" | sed 's/^/    /'; }
+
+step() { # name command...
+  local name=$1 log=$results/$1.log start=$SECONDS status=0
+  shift
+  [[ -z $only || $only == "$name" ]] || return 0
+  printf '== %-14s' "$name"
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  count "$log" $status
+  printf '%s  %d s\n' "$([[ $status == 0 ]] && echo ok || echo FAILED)" $((SECONDS - start))
+  reasons "$log"
+  ((status)) || return 0
+  failures+=("$name")
+  if grep -q '^ *not ok' "$log"; then grep -A 30 '^ *not ok' "$log" | head -n 300; else tail -n 150 "$log"; fi
+  return 1
+}
+
+skip() { # name reason
+  [[ -z $only || $only == "$1" ]] || return 0
+  printf '== %-14sskipped: %s\n' "$1" "$2"
+  ((skipped += 1))
+}
+
+# --- what the steps run -----------------------------------------------------------------------
+
+build() { # folder target option...
+  local folder=build/$1 target=$2
+  shift 2
+  cmake -S . -B "$folder" "$@" && cmake --build "$folder" --parallel "$jobs" --target "$target"
+}
+
+native() { # folder gtest-filter
+  # TSan of GCC 12 wants less randomness in the address space than newer kernels give.
+  timeout 600 setarch -R "build/$1/nodeplane_tests" --gtest_brief=1 --gtest_filter="$2"
+}
+
+native_tests() {
+  build native nodeplane_tests -DNODEPLANE_TESTS=ON && native native '*'
+}
+
+asan_tests() {
+  build asan nodeplane_tests -DNODEPLANE_TESTS=ON -DNODEPLANE_SANITIZE=address,undefined &&
+    native asan '*'
+}
+
+tsan_tests() {
+  build tsan nodeplane_tests -DNODEPLANE_TESTS=ON -DNODEPLANE_SANITIZE=thread &&
+    native tsan '*Concurrent*'
+}
+
+tests_in() { # folder: the compiled form of the tests that are in the sources now
+  find "$@" -name '*.test.ts' | sort | sed 's|^|build/js/|; s|ts$|js|'
+}
+
+tap() { # jobs file...
+  local tap_jobs=$1
+  shift
+  timeout 900 npx --no-install tap --reporter=tap --jobs="$tap_jobs" "$@"
+}
+
+# The module of the stories is the one with AddressSanitizer, which has to be loaded before node.
+asan_addon() {
+  node scripts/gyp-build.mjs --out build/asan-addon --CDNODEPLANE_SANITIZE=address,undefined \
+    --CDNODEPLANE_MODULE_DIR="$PWD/build/asan-addon/module" || return
+  NODEPLANE_MODULE=$PWD/build/asan-addon/module/nodeplane.node ASAN_OPTIONS=detect_leaks=0 \
+    LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)" \
+    timeout 300 node build/js/test/story/run.test.js
+}
+
+fuzz() {
+  build fuzz all -DNODEPLANE_FUZZ=ON -DNODEPLANE_SANITIZE=address,undefined \
+    -DCMAKE_CXX_COMPILER=clang++ || return
+  local target status=0
+  for target in build/fuzz/*_fuzz; do
+    local corpus=build/fuzz/corpus/${target##*/} seeds=test/fuzz/${target##*/}_seeds
+    mkdir -p "$corpus"
+    [[ -d $seeds ]] || seeds=
+    # shellcheck disable=SC2086
+    "$target" -max_total_time="$fuzz_seconds" -print_final_stats=1 -timeout=10 \
+      -artifact_prefix="$results/" "$corpus" $seeds || status=1
+  done
+  return $status
+}
+
+# --- the run ----------------------------------------------------------------------------------
+
+root() { ((EUID == 0)); }
+
+if ! step setup scripts/setup.sh --test; then
+  echo "setup failed; nothing else was tried"
+  echo "$passed passed, $failed failed, $skipped skipped"
+  exit 1
+fi
+step generated node scripts/generate.mjs --check
+step biome npx --no-install biome check .
+step clang-format scripts/clang-format.sh --dry-run -Werror
+step rooms node scripts/check-rooms.mjs
+step tsc npm run --silent build:js
+step native native_tests
+if ((!quick)); then
+  step asan asan_tests
+  step tsan tsan_tests
+  step asan-addon asan_addon
+fi
+# shellcheck disable=SC2046
+step tap tap "$jobs" $(tests_in test | grep -vE '/test/(story|net)/')
+# shellcheck disable=SC2046
+step story tap 1 $(tests_in test/story)
+if root; then
+  # shellcheck disable=SC2046
+  step net tap 1 $(tests_in test/net)
+else
+  skip net "network namespaces need root"
+fi
+((quick)) || step fuzz fuzz
+
+echo
+if ((${#failures[@]})); then echo "failed: ${failures[*]}"; fi
+if root && grep -q '^XDP' /proc/net/protocols && ((skipped)) && [[ ${NODEPLANE_ALLOW_SKIP:-0} != 1 ]]; then
+  echo "failed: $skipped skipped where everything can run"
+  ((failed += 1))
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
