@@ -1,4 +1,6 @@
 #pragma once
+#include <cstring>
+
 #include "wire/view.h"
 
 namespace nodeplane::wire {
@@ -60,6 +62,11 @@ inline const Ipv6Extension* check_ipv6_extension(const uint8_t* p, size_t n) noe
 }
 inline const Ipv6Fragment* check_ipv6_fragment(const uint8_t* p, size_t n) noexcept {
   return check_at<Ipv6Fragment>(p, n);
+}
+// Headers that a chain goes on behind (RFC 8200 section 4.1, RFC 4302 for AH). ESP ends it.
+inline bool ipv6_is_extension(uint8_t next) noexcept {
+  return next == kNextHopByHop || next == kNextRouting || next == kNextFragment ||
+         next == kNextAuthentication || next == kNextDestination;
 }
 inline bool ipv6_is_multicast(const uint8_t* a) noexcept { return a[0] == 0xff; }
 inline bool ipv6_is_link_local(const uint8_t* a) noexcept {
