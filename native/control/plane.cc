@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/be.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
@@ -42,6 +43,7 @@ std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* e
   p->shared_.arena = p->arena_.get();
   p->shared_.epochs = &p->epochs_;
   p->shared_.workers = options.workers;
+  p->shared_.bridge = options.bridge;
   return p;
 }
 
@@ -68,22 +70,36 @@ int Plane::open_port(PortSpec spec, std::string* error) {
   return spec.id;
 }
 
+// What is ours on an interface shared with the host: virtual addresses, endpoints as source, and the
+// addresses and ports that masqueraded clients wear.
 bool Plane::take_ports(const TableSet& set, std::string* error) {
   std::vector<TakeRow> rows;
+  auto add = [&](uint8_t family, uint8_t protocol, uint8_t source, uint16_t low, uint16_t high,
+                 const uint8_t* address) {
+    TakeRow row{};
+    row.family = family;
+    row.protocol = protocol;
+    row.source = source;
+    row.prefix_length = family == 4 ? 32 : 128;
+    row.port_low = low;
+    row.port_high = high;
+    std::memcpy(row.address, address, family == 4 ? 4 : 16);
+    rows.push_back(row);
+  };
   for (uint32_t i = 0; i < set.size(Section::kServices); ++i) {
     const auto& s = set.services[i];
-    TakeRow row{s.family,  s.protocol, 0, static_cast<uint8_t>(s.family == 4 ? 32 : 128),
-                s.be_port, {}};
-    std::memcpy(row.address, s.address, 16);
-    rows.push_back(row);
+    const uint16_t port = swap16(s.be_port);
+    add(s.family, s.protocol, 0, port, port, s.address);
     for (uint32_t e = s.endpoint_first; e < s.endpoint_first + s.endpoint_count; ++e) {
       const auto& endpoint = set.endpoints[e];
-      TakeRow from{
-          endpoint.family,  s.protocol, 1, static_cast<uint8_t>(endpoint.family == 4 ? 32 : 128),
-          endpoint.be_port, {}};
-      std::memcpy(from.address, endpoint.address, 16);
-      rows.push_back(from);
+      const uint16_t from = swap16(endpoint.be_port);
+      add(endpoint.family, s.protocol, 1, from, from, endpoint.address);
     }
+  }
+  for (uint32_t i = 0; i < set.size(Section::kSnatSources); ++i) {
+    const auto& s = set.snat_sources[i];
+    for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolSctp})
+      add(s.family, protocol, 0, options_.snat_port_low, options_.snat_port_high, s.address);
   }
   for (uint32_t i = 0; i < ports_.size(); ++i) {
     if (!(set.ports[i].flags & 1)) continue;

@@ -27,6 +27,7 @@ PlaneOptions plane_options(const Napi::Object& o) {
   p.frames = number(o, "frames");
   p.frame_size = number(o, "frameSize");
   p.huge = o.Get("hugePages").ToBoolean();
+  p.bridge = o.Get("bridge").ToBoolean();
   p.flow_capacity4 = number(o, "flowCapacity4");
   p.flow_capacity6 = number(o, "flowCapacity6");
   p.snat_port_low = static_cast<uint16_t>(number(o, "snatPortLow"));

@@ -70,10 +70,23 @@ uint32_t Worker::receive(Port& port, uint16_t port_id, uint32_t queue, const Tab
     per_port.rx_bytes += batch.packets[i].length;
   }
   batch.count = n;
-  corridor(batch, tables, *states_);
+  if (__builtin_expect(shared_.bridge, 0))
+    bridge(tables);
+  else
+    corridor(batch, tables, *states_);
   counters_->add(Counter::kBatches);
   flush(tables);
   return static_cast<uint32_t>(in);
+}
+
+void Worker::bridge(const Tables& tables) noexcept {
+  for (uint32_t i = 0; i < batch_->count; ++i) {
+    Packet& p = batch_->packets[i];
+    p.port_out = p.port_in ^ 1;
+    if (p.port_out >= tables.output.port_count) p.port_out = p.port_in;
+    auto& list = states_->output.lists[p.port_out];
+    list.packets[list.count++] = &p;
+  }
 }
 
 void Worker::drop_rest(Packet* const* packets, uint32_t count, Drop why) noexcept {

@@ -31,6 +31,9 @@ struct Shared {
   std::vector<int> wake_fds;  // one eventfd per worker
   std::unique_ptr<std::atomic<bool>[]> sleeping;
   std::atomic<bool> stopping{false};
+  // Packets of port 0 leave by port 1 and the other way round, untouched: what the drivers cost
+  // without the corridor, for the benchmark's sake.
+  bool bridge = false;
 };
 
 // Queue q of a port belongs to worker q % workers. A worker without a queue on a port hands its
@@ -61,6 +64,7 @@ class Worker {
   void sleep(Time now) noexcept;
   uint32_t receive(Port& port, uint16_t port_id, uint32_t queue, const Tables& tables,
                    Time now) noexcept;
+  void bridge(const Tables& tables) noexcept;
   void wake_waiting(const Tables& tables, Time now, bool all) noexcept;
   void flush(const Tables& tables) noexcept;  // lists -> ports, hand-over
   void send(uint16_t port_id, uint32_t queue, Packet* const* packets, uint32_t count) noexcept;

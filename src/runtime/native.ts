@@ -19,6 +19,8 @@ export interface NativeOptions {
   pin: number[];
   snatPortLow: number;
   snatPortHigh: number;
+  /** No corridor: ports 0 and 1 joined untouched, to measure what the drivers cost alone. */
+  bridge?: boolean;
 }
 
 export interface NativePortSpec {
