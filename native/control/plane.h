@@ -20,7 +20,7 @@ struct PlaneOptions {
   HashSeed seed{};
   WorkerMode mode = WorkerMode::kAdaptive;
   std::vector<int> pin;  // core of worker i; missing: not pinned
-  bool bridge = false;                // no corridor: port 0 and port 1 joined (Shared::bridge)
+  bool bridge = false;   // no corridor: port 0 and port 1 joined (Shared::bridge)
   uint16_t snat_port_low = 1024;
   uint16_t snat_port_high = 29999;
 };
