@@ -1,0 +1,80 @@
+// Config -> Model, once nothing is wrong with it.
+import { dirname, resolve } from "node:path";
+import type { Model } from "../model/model.js";
+import type { Port, Route } from "../model/port.js";
+import type { Service } from "../model/service.js";
+import type { Settings } from "../model/settings.js";
+import type { Config, Draft } from "./parse.js";
+import { portOfGateway } from "./references.js";
+import type { PortConfig } from "./schema.js";
+
+/** Where relative paths of a configuration start. */
+export const baseOf = (file: string): string => dirname(resolve(file));
+
+function portOptions(port: PortConfig, base: string): Record<string, string> {
+  const options: Record<string, string> = {};
+  if (port.mode) options.mode = port.mode;
+  if (port.copy) options.copy = port.copy;
+  if (port.take !== "all") options.take = port.take;
+  for (const key of ["in", "out", "trace"] as const) {
+    const path = port[key];
+    if (path !== undefined) options[key] = resolve(base, path);
+  }
+  if (port.fault) {
+    const parts = Object.entries(port.fault).map(([key, value]) => `${key}=${value}`);
+    options.fault = parts.join(",");
+  }
+  return options;
+}
+
+function portOf(port: PortConfig, base: string): Port {
+  return {
+    name: port.name,
+    driver: port.driver,
+    interface: port.interface ?? port.name,
+    queues: port.queues,
+    mtu: port.mtu ?? 0,
+    mac: port.mac ?? null,
+    addresses: port.addresses,
+    network: port.network,
+    host: port.host ?? null,
+    take: port.take,
+    checksum: port.checksum,
+    options: portOptions(port, base),
+  };
+}
+
+function routesOf(config: Config): Route[] {
+  return config.routes.map(({ to, via, port }) => ({
+    to,
+    via: via ?? null,
+    port: port ?? (via ? portOfGateway(config.ports, via)[0]?.name : undefined) ?? "",
+  }));
+}
+
+function settingsOf({ name, sections }: Draft, base: string): Settings {
+  const { workers, frames, flows, tcp, nat, control, icmp, neighbourTimers } = sections;
+  return {
+    name,
+    workers,
+    frames,
+    flows: { ...flows, capacity6: flows.capacity6 ?? flows.capacity, seed: flows.seed ?? null },
+    tcp,
+    nat: { portLow: nat.ports.low, portHigh: nat.ports.high },
+    icmp,
+    neighbourTimers,
+    controlSocket: control.socket === undefined ? null : resolve(base, control.socket),
+  };
+}
+
+/** `base`: the directory where relative paths start. */
+export function modelOf(config: Config, services: readonly Service[], base: string): Model {
+  return {
+    ports: config.ports.map((port) => portOf(port, base)),
+    routes: routesOf(config),
+    neighbours: config.neighbours,
+    node: config.node,
+    services,
+    settings: settingsOf(config, base),
+  };
+}

@@ -1,0 +1,142 @@
+// The shape of a configuration, section by section. Unknown keys are errors.
+import { z } from "zod";
+import { portMax, workerMax } from "../gen/layout.js";
+import { driverNames } from "../model/port.js";
+import { defaultTimers, type FlowTimers } from "../model/settings.js";
+import {
+  duration,
+  flag,
+  hex128,
+  interfacePrefix,
+  ip,
+  mac,
+  name,
+  oneOf,
+  oneOfNumber,
+  path,
+  portRange,
+  prefix,
+  share,
+  whole,
+} from "./fields.js";
+
+export const queueMax = 64;
+/** IPv4's least (RFC 791) and the largest an IP packet can be. */
+export const mtuMin = 68;
+export const mtuMax = 65535;
+export const frameCountMax = 1 << 22;
+export const flowCapacityMax = 1 << 27;
+export const cpuMax = 1023;
+
+const fault = z.strictObject({
+  drop: share.optional(),
+  duplicate: share.optional(),
+  corrupt: share.optional(),
+  reorder: share.optional(),
+  seed: whole(0, 2 ** 32 - 1).optional(),
+});
+
+export const portSchema = z.strictObject({
+  name,
+  driver: oneOf(...driverNames).default("auto"),
+  interface: path.optional(),
+  queues: whole(1, queueMax).default(1),
+  mtu: whole(mtuMin, mtuMax).optional(),
+  mac: mac.optional(),
+  addresses: z.array(interfacePrefix).default([]),
+  network: name.default("default"),
+  host: name.optional(),
+  take: oneOf("all", "services").default("all"),
+  mode: oneOf("auto", "native", "generic").optional(),
+  copy: oneOf("auto", "copy", "zero-copy").optional(),
+  checksum: oneOf("auto", "trust", "compute").default("auto"),
+  in: path.optional(),
+  out: path.optional(),
+  trace: path.optional(),
+  fault: fault.optional(),
+});
+export type PortConfig = z.output<typeof portSchema>;
+
+export const routeSchema = z.strictObject({
+  to: prefix,
+  via: ip.optional(),
+  port: name.optional(),
+});
+export type RouteConfig = z.output<typeof routeSchema>;
+
+export const neighbourSchema = z.strictObject({ address: ip, mac, port: name });
+export type NeighbourConfig = z.output<typeof neighbourSchema>;
+
+export const nodeSchema = z.strictObject({
+  name: name.default(""),
+  zone: name.default(""),
+  addresses: z.array(ip).default([]),
+  podCIDRs: z.array(prefix).default([]),
+});
+
+const timer = (key: keyof FlowTimers) => duration.default(defaultTimers[key]);
+const timers = z.strictObject({
+  tcpSynSent: timer("tcpSynSent"),
+  tcpSynReceived: timer("tcpSynReceived"),
+  tcpEstablished: timer("tcpEstablished"),
+  tcpFinWait: timer("tcpFinWait"),
+  tcpLastAck: timer("tcpLastAck"),
+  tcpTimeWait: timer("tcpTimeWait"),
+  tcpClosed: timer("tcpClosed"),
+  tcpPickedUp: timer("tcpPickedUp"),
+  udpUnreplied: timer("udpUnreplied"),
+  udpReplied: timer("udpReplied"),
+  icmp: timer("icmp"),
+  sctp: timer("sctp"),
+});
+const zone = z.strictObject({
+  guaranteed: whole(0, 100).default(0),
+  maximum: whole(1, 100).default(100),
+});
+
+/** The sections that are one map each; every key has a default. */
+export const sections = {
+  workers: z.strictObject({
+    count: whole(1, workerMax).default(1),
+    pin: z.array(whole(0, cpuMax)).default([]),
+    mode: oneOf("polling", "interrupt", "adaptive").default("adaptive"),
+  }),
+  frames: z.strictObject({
+    count: whole(256, frameCountMax).default(16384),
+    size: oneOfNumber(2048, 4096).default(2048),
+    hugePages: flag.default(false),
+  }),
+  flows: z.strictObject({
+    capacity: whole(1, flowCapacityMax).default(262_144),
+    capacity6: whole(1, flowCapacityMax).optional(),
+    hash: oneOf("sip13", "crc32c").default("sip13"),
+    seed: hex128.optional(),
+    timers: timers.prefault({}),
+    zones: z.record(z.string(), zone).default({}),
+  }),
+  tcp: z.strictObject({ pickup: flag.default(true) }),
+  nat: z.strictObject({ ports: portRange.default({ low: 1024, high: 29_999 }) }),
+  control: z.strictObject({ socket: path.optional() }),
+  icmp: z.strictObject({ errorsPerSecond: whole(0, 1_000_000).default(1000) }),
+  neighbourTimers: z.strictObject({
+    reachable: duration.default(30_000),
+    retry: duration.default(1000),
+    tries: whole(1, 100).default(3),
+  }),
+} as const;
+export type SectionName = keyof typeof sections;
+export type Sections = { [K in SectionName]: z.output<(typeof sections)[K]> };
+
+export const sectionNames = Object.keys(sections) as SectionName[];
+export const rootKeys = [
+  "name",
+  "ports",
+  "routes",
+  "neighbours",
+  "node",
+  "manifests",
+  ...sectionNames,
+];
+export const manifestsSchema = z.array(path);
+export const portsMax = portMax;
+export const nameSchema = name;

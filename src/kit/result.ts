@@ -1,0 +1,7 @@
+// Expected failures are values; exceptions are for our own mistakes (style.md, "two kinds of wrong").
+export type Result<T, E> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: E };
+
+export const ok = <T>(value: T): Result<T, never> => ({ ok: true, value });
+export const err = <E>(error: E): Result<never, E> => ({ ok: false, error });

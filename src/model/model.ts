@@ -1,0 +1,21 @@
+import type { Neighbour, Node, Port, Route } from "./port.js";
+import type { Service } from "./service.js";
+import type { Settings } from "./settings.js";
+
+/**
+ * What is wished for, whole: every source produces it, compile turns it into tables. Plain and
+ * immutable; references between its parts have been checked by whoever made it.
+ */
+export interface Model {
+  /** Order is the port id. */
+  readonly ports: readonly Port[];
+  readonly routes: readonly Route[];
+  readonly neighbours: readonly Neighbour[];
+  readonly node: Node;
+  readonly services: readonly Service[];
+  readonly settings: Settings;
+}
+
+export type { DriverName, Neighbour, Node, Port, Route } from "./port.js";
+export type { Endpoint, Protocol, Service, Verdict } from "./service.js";
+export type { FlowTimers, Settings, WorkerMode, ZoneShare } from "./settings.js";

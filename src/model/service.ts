@@ -1,0 +1,56 @@
+import type { IpText, L4Port } from "../kit/brand.js";
+import { formatEndpoint } from "../kit/ip.js";
+
+export type Protocol = "TCP" | "UDP" | "SCTP";
+/** What to do with a new flow: kube-proxy's balance, REJECT (no endpoint) and DROP (none local). */
+export type Verdict = "balance" | "reject" | "drop";
+
+/** One backend of one service port. All that are listed exist for established flows. */
+export interface Endpoint {
+  readonly address: IpText;
+  readonly port: L4Port;
+  /** May receive new flows: the source has applied readiness, policy and topology. */
+  readonly choosable: boolean;
+  readonly ready: boolean;
+  readonly serving: boolean;
+  readonly terminating: boolean;
+  readonly nodeName: string | null;
+  readonly zone: string | null;
+  /** Share of new flows among the choosable, 1 to 65535. */
+  readonly weight: number;
+  /** Of the object behind it, for people. */
+  readonly targetName: string | null;
+}
+
+/** One virtual address, protocol and port. */
+export interface Service {
+  readonly namespace: string;
+  readonly name: string;
+  /** "" for a service's only, unnamed port. */
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly address: IpText;
+  readonly port: L4Port;
+  readonly network: string;
+  readonly verdict: Verdict;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export const defaultNetwork = "default";
+
+/** Identity over publishes and nodes: ids and Maglev seeds hang on it. */
+export const serviceKey = (s: Service): string =>
+  `${s.namespace}/${s.name}:${s.portName}/${s.protocol}/${s.address}:${s.port}`;
+
+/** Seed text of a service's Maglev ring: equal on all nodes. */
+export const serviceIdentity = (s: Service): string =>
+  `${s.namespace}/${s.name}:${s.portName}/${s.protocol}/${s.address}`;
+
+/** For people: namespace/name:port. */
+export const serviceLabel = (s: Service): string => `${s.namespace}/${s.name}:${s.port}`;
+
+export const endpointKey = (e: Endpoint): string => formatEndpoint(e.address, e.port);
+
+/** What a packet to the service is found by. */
+export const frontKey = (s: Service): string =>
+  `${s.network} ${s.protocol} ${formatEndpoint(s.address, s.port)}`;

@@ -1,0 +1,73 @@
+export type WorkerMode = "polling" | "interrupt" | "adaptive";
+
+/** Lifetimes in milliseconds, as in SettingsRow. */
+export interface FlowTimers {
+  readonly tcpSynSent: number;
+  readonly tcpSynReceived: number;
+  readonly tcpEstablished: number;
+  readonly tcpFinWait: number;
+  readonly tcpLastAck: number;
+  readonly tcpTimeWait: number;
+  readonly tcpClosed: number;
+  readonly tcpPickedUp: number;
+  readonly udpUnreplied: number;
+  readonly udpReplied: number;
+  readonly icmp: number;
+  readonly sctp: number;
+}
+
+/** Linux's conntrack values with kube-proxy's 24 h for established TCP; RFC 4787 REQ-5 for UDP. */
+export const defaultTimers: FlowTimers = {
+  tcpSynSent: 120_000,
+  tcpSynReceived: 60_000,
+  tcpEstablished: 86_400_000,
+  tcpFinWait: 120_000,
+  tcpLastAck: 30_000,
+  tcpTimeWait: 120_000,
+  tcpClosed: 10_000,
+  tcpPickedUp: 300_000,
+  udpUnreplied: 30_000,
+  udpReplied: 120_000,
+  icmp: 30_000,
+  sctp: 210_000,
+};
+
+/** Percent of the flow table's capacity. */
+export interface ZoneShare {
+  readonly guaranteed: number;
+  readonly maximum: number;
+}
+
+export interface Settings {
+  /** Of this dataplane: names its control socket. */
+  readonly name: string;
+  readonly workers: {
+    readonly count: number;
+    readonly pin: readonly number[];
+    readonly mode: WorkerMode;
+  };
+  readonly frames: {
+    readonly count: number;
+    readonly size: number;
+    readonly hugePages: boolean;
+  };
+  readonly flows: {
+    readonly capacity: number;
+    readonly capacity6: number;
+    readonly hash: "sip13" | "crc32c";
+    /** 32 hex digits, or null: random at start. */
+    readonly seed: string | null;
+    readonly timers: FlowTimers;
+    readonly zones: Readonly<Record<string, ZoneShare>>;
+  };
+  readonly tcp: { readonly pickup: boolean };
+  readonly nat: { readonly portLow: number; readonly portHigh: number };
+  readonly icmp: { readonly errorsPerSecond: number };
+  readonly neighbourTimers: {
+    readonly reachable: number;
+    readonly retry: number;
+    readonly tries: number;
+  };
+  /** Path, or null: the default one of `name`. */
+  readonly controlSocket: string | null;
+}
