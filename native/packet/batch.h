@@ -23,7 +23,8 @@ struct alignas(64) Counters {
   void add(Counter c, uint64_t n = 1) noexcept { counts[static_cast<uint32_t>(c)] += n; }
 };
 
-// What an ARP or neighbour discovery message said; parse reads it, route learns from it.
+// What an ARP or neighbour discovery message said; parse reads it, route learns from it. Of an ICMP
+// error only sender and target are set: its outer source and destination, which its key is not.
 struct LinkNews {
   enum class What : uint8_t { kRequest, kReply, kOther };
   What what;
@@ -64,6 +65,7 @@ struct Decision {
   Drop refusal;                // kRefuse
   uint8_t answer;              // kRefuse: 0 silent, 1 RST or port unreachable
   uint8_t masquerade;          // 0 no, 1 yes
+  Masquerade masquerade_mode;  // of the service; nat makes `masquerade` of it
   uint16_t snat_source;        // index into the nat table's sources
   uint16_t snat_port;          // network order; valid while masquerade
   uint32_t snat_grant;         // the port pool's handle, to give it back

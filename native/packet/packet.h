@@ -65,7 +65,7 @@ struct Packet {
   uint16_t l4;         // offset of the TCP, UDP, SCTP or ICMP header, 0 if unreachable
   uint16_t inner_l3;   // the packet quoted in an ICMP error, 0 if none
   uint16_t inner_l4;   // 0 if fewer than 8 bytes of it are quoted
-  uint16_t link;       // index into batch.links (ARP, NDP)
+  uint16_t link;       // index into batch.links (ARP, NDP, ICMP errors)
   uint16_t ip_length;  // low 16 bits of the IP packet's length (GSO: see length)
   uint8_t ttl;
   uint8_t direction;  // 0 original, 1 reply
@@ -84,7 +84,8 @@ struct Packet {
     KeyV4 key4;
     KeyV6 key6;
   };
-  uint8_t spare[8];
+  uint8_t l4_header;  // bytes of the TCP header with its options, of the UDP header; else 0
+  uint8_t spare[7];
 };
 static_assert(sizeof(Packet) == 128);
 

@@ -8,7 +8,7 @@
 namespace nodeplane {
 
 inline constexpr uint16_t kSnatSourceNone = 0xffff;
-inline constexpr uint32_t kSnatSourceMax = 1024;
+inline constexpr uint32_t kSnatSourceMax = 255;  // ever known to one process; a grant has 8 bits
 // Destinations fall in groups; a port is used once per group.
 inline constexpr uint32_t kSnatGroups = 64;
 inline constexpr uint32_t kSnatGrantNone = 0xffffffff;
@@ -21,14 +21,17 @@ class PortPool {
  public:
   PortPool(uint32_t workers, uint16_t low, uint16_t high);
   ~PortPool();
-  // Control only: the stable index of a source address, new or known; kSnatSourceNone when full.
+  // Control only: the stable index of a source address, new or known; kSnatSourceNone when full or
+  // when its bitmaps' memory cannot be had. Untouched bitmaps cost nothing.
   uint16_t source(uint8_t family, const IpAddress& address);
   const IpAddress& address(uint16_t source) const noexcept;
 
   // A free port for (source, protocol, destination hash), the wanted one if it is free and in this
   // worker's slice, else the next free one. False: none. port in network order.
+  // An echo's identifier counts as a port.
   bool take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t destination_hash,
             uint16_t wanted_be, uint16_t* port_be, uint32_t* grant) noexcept;
+  // By any worker. Giving what is not taken is our mistake and stops the program.
   void give(uint32_t worker, uint32_t grant) noexcept;
   uint64_t in_use() const noexcept;  // all workers
   uint64_t capacity_per_destination() const noexcept;

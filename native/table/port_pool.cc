@@ -1,0 +1,189 @@
+#include "table/port_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+
+#include "base/be.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "gen/layout.h"
+
+namespace nodeplane {
+namespace {
+
+constexpr uint32_t kProtocols = 4;  // TCP, UDP, SCTP, and the family's ICMP
+constexpr uint32_t kProtocolNone = kProtocols;
+constexpr uint32_t kWordBits = 64;
+constexpr uint32_t kLineWords = 8;
+static_assert((kSnatGroups & (kSnatGroups - 1)) == 0 && kSnatGroups <= 64);
+
+uint32_t protocol_code(uint8_t protocol) noexcept {
+  switch (protocol) {
+    case kProtocolTcp:
+      return 0;
+    case kProtocolUdp:
+      return 1;
+    case kProtocolSctp:
+      return 2;
+    case kProtocolIcmp:
+    case kProtocolIcmp6:
+      return 3;
+    default:
+      return kProtocolNone;
+  }
+}
+
+// source 8 bits, protocol 2, group 6, port 16. All ones is never given: there is no source 255.
+struct Grant {
+  uint32_t source, code, group;
+  uint16_t port;
+  uint32_t pack() const noexcept { return source << 24 | code << 22 | group << 16 | port; }
+  static Grant of(uint32_t v) noexcept {
+    return {v >> 24, (v >> 22) & 3, (v >> 16) & 63, static_cast<uint16_t>(v)};
+  }
+};
+static_assert(kSnatSourceMax <= 255);
+
+// One worker's slice of one bitmap. Only its worker sets bits; any may clear one.
+struct Slice {
+  std::atomic<uint32_t> used;
+  std::atomic<uint32_t> hint;  // bit behind the last one taken
+  std::atomic<uint64_t> words[];
+};
+
+}  // namespace
+
+struct PortPool::Impl {
+  struct alignas(64) Tally {
+    std::atomic<uint64_t> taken{0}, given{0};
+  };
+  uint32_t workers, low, ports, slice_ports, slice_bytes;
+  IpAddress addresses[kSnatSourceMax];
+  uint8_t families[kSnatSourceMax];
+  uint8_t* maps[kSnatSourceMax];
+  std::atomic<uint32_t> sources{0};  // grows only; what lies below it does not change
+  Tally tallies[kWorkerMax];
+
+  size_t map_bytes() const noexcept {
+    return size_t{kProtocols} * kSnatGroups * workers * slice_bytes;
+  }
+  Slice& slice(const Grant& g, uint32_t worker) const noexcept {
+    const size_t at = (size_t{g.code} * kSnatGroups + g.group) * workers + worker;
+    return *reinterpret_cast<Slice*>(maps[g.source] + at * slice_bytes);
+  }
+  uint32_t slice_size(uint32_t worker) const noexcept {  // the last ones may be short
+    const uint32_t first = worker * slice_ports;
+    return first >= ports ? 0 : std::min(slice_ports, ports - first);
+  }
+  bool take_bit(Slice& s, uint32_t bit) noexcept {
+    const uint64_t mask = uint64_t{1} << (bit % kWordBits);
+    return (s.words[bit / kWordBits].fetch_or(mask, std::memory_order_acquire) & mask) == 0;
+  }
+  uint32_t find_free(const Slice& s, uint32_t size) const noexcept;
+};
+
+PortPool::PortPool(uint32_t workers, uint16_t low, uint16_t high) : impl_(new Impl) {
+  check(workers > 0 && workers <= kWorkerMax && low > 0 && low <= high, "port pool's range");
+  auto& p = *impl_;
+  p.workers = workers;
+  p.low = low;
+  p.ports = uint32_t{high} - low + 1;
+  p.slice_ports = (p.ports + workers - 1) / workers;
+  // Whole lines, so that two workers never write one: a line begins with `used` and `hint`.
+  const uint32_t words = (p.slice_ports + kWordBits - 1) / kWordBits + 1;
+  p.slice_bytes = (words + kLineWords - 1) / kLineWords * kLineWords * sizeof(uint64_t);
+}
+
+PortPool::~PortPool() {
+  for (uint32_t i = 0; i < impl_->sources.load(); ++i)
+    memory_unmap(impl_->maps[i], impl_->map_bytes());
+}
+
+uint16_t PortPool::source(uint8_t family, const IpAddress& address) {
+  auto& p = *impl_;
+  const uint32_t known = p.sources.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < known; ++i)
+    if (p.families[i] == family && p.addresses[i] == address) return static_cast<uint16_t>(i);
+  if (known == kSnatSourceMax) return kSnatSourceNone;
+  void* map = memory_map(p.map_bytes(), false, nullptr);
+  if (!map) return kSnatSourceNone;
+  p.maps[known] = static_cast<uint8_t*>(map);
+  p.families[known] = family;
+  p.addresses[known] = address;
+  p.sources.store(known + 1, std::memory_order_release);
+  return static_cast<uint16_t>(known);
+}
+
+const IpAddress& PortPool::address(uint16_t source) const noexcept {
+  return impl_->addresses[source];
+}
+
+// The first free bit from the hint on, around the slice once. The caller knows that one is free, or
+// that another worker has just given one back; size if none was seen.
+uint32_t PortPool::Impl::find_free(const Slice& s, uint32_t size) const noexcept {
+  const uint32_t words = (size + kWordBits - 1) / kWordBits;
+  const uint32_t start = s.hint.load(std::memory_order_relaxed) % size;
+  for (uint32_t i = 0; i <= words; ++i) {
+    const uint32_t w = (start / kWordBits + i) % words;
+    uint64_t free = ~s.words[w].load(std::memory_order_relaxed);
+    if (i == 0) free &= ~uint64_t{0} << (start % kWordBits);
+    if (w == words - 1 && size % kWordBits != 0) free &= (uint64_t{1} << (size % kWordBits)) - 1;
+    if (free != 0) return w * kWordBits + static_cast<uint32_t>(std::countr_zero(free));
+  }
+  return size;
+}
+
+bool PortPool::take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t destination_hash,
+                    uint16_t wanted_be, uint16_t* port_be, uint32_t* grant) noexcept {
+  auto& p = *impl_;
+  Grant g{source, protocol_code(protocol), destination_hash % kSnatGroups, 0};
+  if (g.source >= p.sources.load(std::memory_order_acquire) || g.code == kProtocolNone ||
+      worker >= p.workers)
+    return false;
+  Slice& s = p.slice(g, worker);
+  const uint32_t size = p.slice_size(worker);
+  if (s.used.load(std::memory_order_relaxed) >= size) return false;
+  const uint32_t first = p.low + worker * p.slice_ports;
+  uint32_t bit = uint32_t{swap16(wanted_be)} - first;  // wraps to far beyond size when below
+  if (bit >= size || !p.take_bit(s, bit)) {
+    bit = p.find_free(s, size);
+    if (bit == size) return false;
+    check(p.take_bit(s, bit), "a free port's bit was set by another worker");
+    s.hint.store(bit + 1, std::memory_order_relaxed);
+  }
+  s.used.fetch_add(1, std::memory_order_relaxed);
+  p.tallies[worker].taken.fetch_add(1, std::memory_order_relaxed);
+  g.port = static_cast<uint16_t>(first + bit);
+  *port_be = swap16(g.port);
+  *grant = g.pack();
+  return true;
+}
+
+void PortPool::give(uint32_t worker, uint32_t grant) noexcept {
+  auto& p = *impl_;
+  const Grant g = Grant::of(grant);
+  const uint32_t place = uint32_t{g.port} - p.low;
+  check(
+      g.source < p.sources.load(std::memory_order_acquire) && place < p.ports && worker < p.workers,
+      "a port grant of this pool");
+  Slice& s = p.slice(g, place / p.slice_ports);
+  const uint32_t bit = place % p.slice_ports;
+  const uint64_t mask = uint64_t{1} << (bit % kWordBits);
+  const uint64_t before = s.words[bit / kWordBits].fetch_and(~mask, std::memory_order_release);
+  check(before & mask, "a port is given back once");
+  s.used.fetch_sub(1, std::memory_order_release);
+  p.tallies[worker].given.fetch_add(1, std::memory_order_release);
+}
+
+// Given before taken, so that a port on its way never makes the difference negative.
+uint64_t PortPool::in_use() const noexcept {
+  uint64_t given = 0, taken = 0;
+  for (const auto& t : impl_->tallies) given += t.given.load(std::memory_order_acquire);
+  for (const auto& t : impl_->tallies) taken += t.taken.load(std::memory_order_acquire);
+  return taken - given;
+}
+
+uint64_t PortPool::capacity_per_destination() const noexcept { return impl_->ports; }
+
+}  // namespace nodeplane
