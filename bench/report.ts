@@ -1,0 +1,100 @@
+// What a benchmark says: the JSON of `nodeplane bench --json` and its table on the terminal.
+import { readFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+
+export type Parameters = Readonly<Record<string, number | string>>;
+
+export interface Measured {
+  readonly subject: string;
+  readonly parameters: Parameters;
+  readonly unit: string;
+  readonly min: number;
+  readonly median: number;
+  readonly max: number;
+  readonly samples: readonly number[];
+}
+
+export interface Skipped {
+  readonly subject: string;
+  readonly parameters?: Parameters;
+  readonly skipped: string;
+}
+
+export interface Report {
+  readonly question: string;
+  readonly machine: Readonly<Record<string, number | string | boolean>>;
+  readonly cases: readonly (Measured | Skipped)[];
+}
+
+/** Middle value; the mean of the two middle ones for an even count. */
+export function median(samples: readonly number[]): number {
+  if (samples.length === 0) throw new RangeError("median of nothing");
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const high = sorted[middle] as number;
+  return sorted.length % 2 ? high : (high + (sorted[middle - 1] as number)) / 2;
+}
+
+export function measured(
+  subject: string,
+  parameters: Parameters,
+  unit: string,
+  samples: readonly number[],
+): Measured {
+  return {
+    subject,
+    parameters,
+    unit,
+    min: Math.min(...samples),
+    median: median(samples),
+    max: Math.max(...samples),
+    samples,
+  };
+}
+
+function field(file: string, pattern: RegExp): string {
+  try {
+    return pattern.exec(readFileSync(file, "utf8"))?.[1]?.trim() ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Stolen time of all processors since boot, in ticks: what the host took from this machine. */
+export const stolenTicks = (): number =>
+  Number(field("/proc/stat", /^cpu(?:\s+\d+){7}\s+(\d+)/m) || 0);
+
+/** What must be known to judge figures. `extra` is the benchmark's own. */
+export function machineFacts(extra: Report["machine"] = {}): Report["machine"] {
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    governor: field("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", /(.*)/) || "unknown",
+    hugePages2M: Number(field("/proc/sys/vm/nr_hugepages", /(\d+)/) || 0),
+    stolenTicks: stolenTicks(),
+    ...extra,
+  };
+}
+
+const round = (n: number): string => (n >= 1000 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
+
+/** The table for people. */
+export function renderReport(report: Report): string {
+  const head = ["subject", "parameters", "min", "median", "max", "unit"];
+  const rows = report.cases.map((c) => {
+    const p = Object.entries(c.parameters ?? {})
+      .map(([k, v]) => `${k}=${v}`)
+      .join(" ");
+    return "skipped" in c
+      ? [c.subject, p, "", "skipped:", c.skipped, ""]
+      : [c.subject, p, round(c.min), round(c.median), round(c.max), c.unit];
+  });
+  const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => (r[i] ?? "").length)));
+  const line = (cells: readonly string[]) =>
+    cells.map((c, i) => (i < 2 ? c.padEnd(widths[i] ?? 0) : c.padStart(widths[i] ?? 0))).join("  ").trimEnd();
+  const facts = Object.entries(report.machine).map(([k, v]) => `${k} ${v}`).join(", ");
+  return [`${report.question}  (${facts})`, line(head), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,239 @@
+// The main job on real stacks: clients and servers in namespaces, nodeplane between them on AF_XDP.
+import { execFileSync, type ChildProcess } from "node:child_process";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { clientNet, configuration, createTopology, type Server, spawnIn, type Topology } from "./topology.js";
+import { bulk, type Condition, manifests, web, webPort } from "./services.js";
+import type { RequestResult } from "./load.js";
+
+export interface DemoReport {
+  driver: string;
+  requests: number;
+  failed: number;
+  endpoints: Record<string, number>;
+  latencyUs: { p50: number; p99: number };
+  removed: { endpoint: string; failedAfter: number };
+  throughput?: { gbitPerSecond: number } | { skipped: string };
+  flows: string[];
+  balanced: boolean;
+}
+
+export type Say = (line: string) => void;
+
+const bin = fileURLToPath(new URL("../../../../bin/nodeplane.js", import.meta.url));
+const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+const readyTimeoutMs = 10_000;
+const stopTimeoutMs = 5_000;
+const drainMs = 400;
+const phaseMs = 3_000;
+const bulkSeconds = 2;
+
+const sleep = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
+
+/** The p-th percentile (0 to 1) of unsorted samples, nearest rank. */
+export function percentile(samples: readonly number[], p: number): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(p * sorted.length) - 1))] ?? 0;
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise<void>((r) => child.once("exit", () => r()));
+  child.kill("SIGTERM");
+  const late = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs);
+  await ended;
+  clearTimeout(late);
+}
+
+function installed(command: string): boolean {
+  try {
+    execFileSync(command, ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+class Story {
+  readonly #directory = mkdtempSync(join(tmpdir(), "nodeplane-demo-"));
+  readonly #children: ChildProcess[] = [];
+  readonly #results: RequestResult[] = [];
+  readonly #conditions = new Map<string, Condition>();
+
+  constructor(
+    readonly t: Topology,
+    readonly say: Say,
+  ) {}
+
+  get #socket(): string {
+    return join(this.#directory, "control.sock");
+  }
+
+  #start(namespace: string, args: readonly string[], name: string): ChildProcess {
+    const child = spawnIn(namespace, process.execPath, args);
+    let tail = "";
+    child.stderr?.on("data", (d: Buffer) => {
+      tail = (tail + d.toString()).slice(-2000);
+    });
+    child.once("exit", (code) => {
+      if (code) this.say(`${name} ended with status ${code}: ${tail.trim()}`);
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  // A new file moved over the old one: a reader never sees half of it.
+  #writeManifests(): void {
+    const file = join(this.#directory, "services.json");
+    writeFileSync(`${file}.new`, manifests(this.t.servers, (s) => this.#conditions.get(s.name) ?? "ready"));
+    renameSync(`${file}.new`, file);
+  }
+
+  #ask<T>(command: string): T {
+    const out = execFileSync(process.execPath, [bin, command, "--json", "--socket", this.#socket], {
+      stdio: ["ignore", "pipe", "pipe"],
+      maxBuffer: 64 << 20,
+    });
+    return JSON.parse(out.toString()) as T;
+  }
+
+  async open(driver: string): Promise<string> {
+    this.#writeManifests();
+    const config = join(this.#directory, "nodeplane.yaml");
+    writeFileSync(config, configuration(this.t, driver, this.#socket, "services.json"));
+    const node = this.#start(this.t.node, [bin, "run", "-c", config], "nodeplane");
+    for (const s of this.t.servers) {
+      const child = this.#start(s.namespace, [beside("server.js"), s.name, String(webPort)], s.name);
+      child.stdout?.resume();
+    }
+    for (const until = Date.now() + readyTimeoutMs; ; await sleep(100)) {
+      if (node.exitCode !== null) throw new Error("nodeplane did not start");
+      try {
+        const stats = this.#ask<{ ports: { description: string }[] }>("stats");
+        return stats.ports[0]?.description ?? "";
+      } catch (cause) {
+        if (Date.now() > until) throw new Error("nodeplane did not become ready", { cause });
+      }
+    }
+  }
+
+  /** Requests until `during` has ended. */
+  async load(during: () => Promise<void>): Promise<RequestResult[]> {
+    const urls = [`http://${web.address4}:${web.port}/`, `http://[${web.address6}]:${web.port}/`];
+    const child = this.#start(this.t.client, [beside("load.js"), ...urls], "client");
+    const first = this.#results.length;
+    const lines = createInterface({ input: child.stdout as NonNullable<ChildProcess["stdout"]> });
+    lines.on("line", (line) => this.#results.push(JSON.parse(line) as RequestResult));
+    const ended = new Promise<void>((r) => child.once("close", () => r()));
+    await during();
+    child.stdin?.end();
+    await ended;
+    return this.#results.slice(first);
+  }
+
+  /** As Kubernetes does it: first no new connections, then gone. */
+  async removeServer(server: Server): Promise<void> {
+    this.#conditions.set(server.name, "draining");
+    this.#writeManifests();
+    await sleep(drainMs);
+    this.#conditions.set(server.name, "gone");
+    this.#writeManifests();
+  }
+
+  async throughput(): Promise<NonNullable<DemoReport["throughput"]>> {
+    if (!installed("iperf3")) return { skipped: "iperf3 is not installed" };
+    const server = spawnIn((this.t.servers[0] as Server).namespace, "iperf3", ["-s", "-1"]);
+    this.#children.push(server);
+    await sleep(300);
+    const client = spawnIn(this.t.client, "iperf3", ["-c", bulk.address4, "-t", String(bulkSeconds), "-J"]);
+    this.#children.push(client);
+    let out = "";
+    client.stdout?.on("data", (d: Buffer) => {
+      out += d.toString();
+    });
+    await new Promise<void>((r) => client.once("close", () => r()));
+    const end = (JSON.parse(out) as { end?: { sum_received?: { bits_per_second: number } } }).end;
+    const bits = end?.sum_received?.bits_per_second;
+    return bits === undefined ? { skipped: "iperf3 gave no result" } : { gbitPerSecond: bits / 1e9 };
+  }
+
+  flows(): string[] {
+    const out = execFileSync(process.execPath, [bin, "flows", "--socket", this.#socket]).toString();
+    return out.trimEnd().split("\n").slice(0, 8);
+  }
+
+  /** Packets in + originated == out + dropped + consumed + held, as counted. */
+  balanced(): boolean {
+    return this.#ask<{ balanced: boolean }>("stats").balanced;
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children.splice(0).reverse()) await stop(child);
+    this.t.remove();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs the story. Throws when it cannot be told; a report with failures is the caller's to judge. */
+export async function runStory(say: Say): Promise<DemoReport> {
+  say("namespaces: a client, the node, three servers with real HTTP servers");
+  const topology = createTopology(3);
+  const story = new Story(topology, say);
+  const removed = topology.servers[2] as Server;
+  const interrupted = new AbortController();
+  const onSignal = (): void => interrupted.abort(new Error("interrupted"));
+  process.once("SIGINT", onSignal);
+  process.once("SIGTERM", onSignal);
+  const unless = async (ms: number): Promise<void> => {
+    await sleep(ms);
+    interrupted.signal.throwIfAborted();
+  };
+  try {
+    const description = await story.open("af_xdp");
+    say(`nodeplane runs in the node's namespace: ${description}`);
+    say(`client ${clientNet.client4} and ${clientNet.client6} asks ${web.address4} and ${web.address6}`);
+    const before = await story.load(() => unless(phaseMs));
+    say(`${removed.name} is removed while requests run`);
+    const after = await story.load(async () => {
+      await unless(500);
+      await story.removeServer(removed);
+      await unless(phaseMs);
+    });
+    const flows = story.flows();
+    say("iperf3 through a service");
+    const throughput = await story.throughput();
+    interrupted.signal.throwIfAborted();
+    const all = [...before, ...after];
+    const good = all.filter((r) => r.error === null);
+    const bad = all.filter((r) => r.error !== null);
+    for (const r of bad.filter((b) => b.server !== removed.name).slice(0, 5))
+      say(`failed: ${r.kept ? "kept-alive" : "new"} connection over IPv${r.family} to ${r.server ?? "?"}: ${r.error}`);
+    const endpoints: Record<string, number> = {};
+    for (const s of topology.servers) endpoints[s.name] = good.filter((r) => r.server === s.name).length;
+    return {
+      driver: "af_xdp",
+      requests: all.length,
+      failed: bad.filter((r) => r.server !== removed.name).length,
+      endpoints,
+      latencyUs: {
+        p50: percentile(good.map((r) => r.us), 0.5),
+        p99: percentile(good.map((r) => r.us), 0.99),
+      },
+      removed: {
+        endpoint: removed.name,
+        failedAfter: bad.filter((r) => r.server === removed.name).length,
+      },
+      throughput,
+      flows,
+      balanced: story.balanced(),
+    };
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+    await story.close();
+  }
+}

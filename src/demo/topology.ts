@@ -1,0 +1,159 @@
+// Network namespaces of the demo: a client, the node, and servers, joined by veth pairs. The node's
+// ends carry no kernel address: they belong to nodeplane.
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { readdirSync } from "node:fs";
+
+export interface Server {
+  readonly name: string;
+  readonly namespace: string;
+  /** Interface on the node's side. */
+  readonly port: string;
+  readonly address4: string;
+  readonly address6: string;
+}
+
+export interface Topology {
+  readonly client: string;
+  readonly node: string;
+  readonly servers: readonly Server[];
+  remove(): void;
+}
+
+export const clientNet = {
+  node4: "192.0.2.1",
+  client4: "192.0.2.2",
+  node6: "2001:db8:2::1",
+  client6: "2001:db8:2::2",
+} as const;
+
+const serverNet4 = (i: number): string => `10.1.${i}`;
+const serverNet6 = (i: number): string => `fd00:1:${i}`;
+
+function ip(...args: string[]): void {
+  execFileSync("ip", args, { stdio: ["ignore", "ignore", "pipe"] });
+}
+
+/** Runs a program in a namespace; its pid is the child's own. */
+export function spawnIn(namespace: string, command: string, args: readonly string[]): ChildProcess {
+  return spawn("ip", ["netns", "exec", namespace, command, ...args], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+}
+
+function addNamespace(name: string): void {
+  ip("netns", "add", name);
+  ip("-n", name, "link", "set", "lo", "up");
+}
+
+// A veth pair: `inside` in the host's namespace with addresses, `port` in the node's without.
+function join(
+  node: string,
+  port: string,
+  namespace: string,
+  inside: { address4: string; address6: string; gateway4: string; gateway6: string },
+): void {
+  ip("link", "add", port, "netns", node, "type", "veth", "peer", "name", "eth0", "netns", namespace);
+  ip("-n", node, "link", "set", port, "up");
+  ip("-n", namespace, "link", "set", "eth0", "up");
+  ip("-n", namespace, "addr", "add", `${inside.address4}/24`, "dev", "eth0");
+  ip("-n", namespace, "-6", "addr", "add", `${inside.address6}/64`, "dev", "eth0", "nodad");
+  ip("-n", namespace, "route", "add", "default", "via", inside.gateway4);
+  ip("-n", namespace, "-6", "route", "add", "default", "via", inside.gateway6);
+}
+
+const prefix = "np-demo-";
+
+/** Removes what an earlier demo left behind when it was killed: namespaces of processes that are gone. */
+export function removeStale(): void {
+  let names: string[];
+  try {
+    names = readdirSync("/run/netns");
+  } catch {
+    return; // no namespace was ever made here
+  }
+  for (const name of names) {
+    const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
+    if (!pid) continue;
+    try {
+      process.kill(Number(pid), 0);
+    } catch {
+      ip("netns", "del", name);
+    }
+  }
+}
+
+export function createTopology(serverCount: number): Topology {
+  removeStale();
+  const own = (what: string): string => `${prefix}${process.pid}-${what}`;
+  const made: string[] = [];
+  const remove = (): void => {
+    for (const name of made.splice(0).reverse()) {
+      try {
+        ip("netns", "del", name);
+      } catch {
+        // gone already
+      }
+    }
+  };
+  try {
+    const client = own("client");
+    const node = own("node");
+    for (const name of [client, node]) {
+      addNamespace(name);
+      made.push(name);
+    }
+    // The node's kernel must not speak IPv6 on nodeplane's ports.
+    execFileSync("ip", ["netns", "exec", node, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
+    join(node, "client", client, {
+      address4: clientNet.client4,
+      address6: clientNet.client6,
+      gateway4: clientNet.node4,
+      gateway6: clientNet.node6,
+    });
+    const servers: Server[] = [];
+    for (let i = 1; i <= serverCount; i++) {
+      const server: Server = {
+        name: `server-${i}`,
+        namespace: own(`server-${i}`),
+        port: `srv${i}`,
+        address4: `${serverNet4(i)}.2`,
+        address6: `${serverNet6(i)}::2`,
+      };
+      addNamespace(server.namespace);
+      made.push(server.namespace);
+      join(node, server.port, server.namespace, {
+        address4: server.address4,
+        address6: server.address6,
+        gateway4: `${serverNet4(i)}.1`,
+        gateway6: `${serverNet6(i)}::1`,
+      });
+      servers.push(server);
+    }
+    return { client, node, servers, remove };
+  } catch (cause) {
+    remove();
+    throw cause;
+  }
+}
+
+/** The node's configuration for this topology; `manifests` is a path relative to it. */
+export function configuration(t: Topology, driver: string, socket: string, manifests: string): string {
+  const ports = [
+    { name: "client", addresses: [`${clientNet.node4}/24`, `${clientNet.node6}/64`] },
+    ...t.servers.map((s, i) => ({
+      name: s.port,
+      addresses: [`${serverNet4(i + 1)}.1/24`, `${serverNet6(i + 1)}::1/64`],
+    })),
+  ];
+  return [
+    "ports:",
+    ...ports.map(
+      (p) => `  - { name: ${p.name}, driver: ${driver}, addresses: [${p.addresses.map((a) => `"${a}"`).join(", ")}] }`,
+    ),
+    `node: { name: node-a, addresses: ["${clientNet.node4}"] }`,
+    `manifests: [${manifests}]`,
+    `control: { socket: ${socket} }`,
+    "workers: { count: 1, mode: adaptive }",
+    "",
+  ].join("\n");
+}
