@@ -4,12 +4,7 @@
 #include <cstring>
 
 #include "base/memory.h"
-#include "base/sum.h"
-#include "kernel/kernels.h"
-#include "wire/eth.h"
-#include "wire/ipv4.h"
-#include "wire/ipv6.h"
-#include "wire/tcp.h"
+#include "lap/lay.h"
 
 namespace nodeplane {
 
@@ -24,25 +19,6 @@ Time clock_ns() {
   return static_cast<Time>(
       duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count());
 }
-
-// Sums from scratch; laying packets is not timed.
-void finish_sums(uint8_t* l3, uint8_t family, size_t l4_bytes) {
-  uint8_t* l4 = l3 + (family == 4 ? 20 : 40);
-  uint32_t pseudo = uint32_t{swap16(kProtocolTcp)} + swap16(static_cast<uint16_t>(l4_bytes));
-  if (family == 4) {
-    auto* ip = wire::at<wire::Ipv4Header>(l3);
-    ip->checksum.set_raw(0);
-    ip->checksum.set_raw(inverted(kernels().checksum(l3, 20)));
-    pseudo += kernels().checksum(l3 + 12, 8);
-  } else {
-    pseudo += kernels().checksum(l3 + 8, 32);
-  }
-  auto* tcp = wire::at<wire::TcpHeader>(l4);
-  tcp->checksum.set_raw(0);
-  tcp->checksum.set_raw(inverted(sum_fold(uint64_t{pseudo} + kernels().checksum(l4, l4_bytes))));
-}
-
-size_t l3_bytes(uint8_t family) { return family == 4 ? kLapPacketBytes - 14 : 60; }
 
 }  // namespace
 
@@ -91,68 +67,16 @@ PathLap::~PathLap() {
   if (floor_) memory_unmap(floor_, floor_bytes_);
 }
 
-// Client side packet of flow number `flow`: its address and port follow from the number.
 void PathLap::lay(uint32_t frame, uint32_t flow, uint8_t tcp_flags) noexcept {
-  uint8_t* data = plane_->arena().at(frame) + kFrameHeadroom;
-  std::memset(data, 0, 14 + l3_bytes(family_));
-  auto* eth = wire::at<wire::EthHeader>(data);
-  std::memcpy(eth->dst, plane_->tables()->parse.ports[kClientPort].mac, 6);
-  eth->src[0] = 0x02;
-  eth->type.set(family_ == 4 ? wire::kEthertypeIpv4 : wire::kEthertypeIpv6);
-  uint8_t* l3 = data + 14;
+  LaySpec spec;
+  spec.family = family_;
+  spec.tcp_flags = tcp_flags;
+  std::memcpy(spec.dst_mac, plane_->tables()->parse.ports[kClientPort].mac, 6);
+  spec.flow = flow;
   const Service& service = services_[flow % services_.size()];
-  const uint32_t host = flow / kLapFlowsPerAddress;
-  const size_t l4_bytes = l3_bytes(family_) - (family_ == 4 ? 20 : 40);
-  uint8_t* l4;
-  if (family_ == 4) {
-    auto* ip = wire::at<wire::Ipv4Header>(l3);
-    ip->version_ihl = 0x45;
-    ip->total_length.set(static_cast<uint16_t>(l3_bytes(4)));
-    ip->fragment.set(wire::kIpv4DontFragment);
-    ip->ttl = 64;
-    ip->protocol = kProtocolTcp;
-    ip->src.set(0xac100001 + host);  // 172.16.0.1 and on
-    ip->dst.set_raw(service.address.v4());
-    l4 = l3 + 20;
-  } else {
-    auto* ip = wire::at<wire::Ipv6Header>(l3);
-    l3[0] = 0x60;
-    ip->payload_length.set(static_cast<uint16_t>(l4_bytes));
-    ip->next_header = kProtocolTcp;
-    ip->hop_limit = 64;
-    uint8_t src[16] = {0xfd, 0, 0, 0x0c};  // fd00:c::1 and on
-    const uint32_t low = swap32(host + 1);
-    std::memcpy(src + 12, &low, 4);
-    std::memcpy(l3 + 8, src, 16);
-    std::memcpy(l3 + 24, service.address.bytes, 16);
-    l4 = l3 + 40;
-  }
-  auto* tcp = wire::at<wire::TcpHeader>(l4);
-  tcp->sport.set(static_cast<uint16_t>(kLapPortFirst + flow % kLapFlowsPerAddress));
-  tcp->dport.set_raw(service.be_port);
-  tcp->sequence.set(flow);
-  tcp->set_data_offset(5);
-  tcp->flags = tcp_flags;
-  finish_sums(l3, family_, l4_bytes);
-}
-
-// The endpoint's SYN-ACK to a packet that left for it.
-bool PathLap::answer(const Packet& sent, uint32_t frame) noexcept {
-  uint8_t* data = plane_->arena().at(frame) + kFrameHeadroom;
-  std::memcpy(data, sent.data, 14 + l3_bytes(family_));
-  auto* eth = wire::at<wire::EthHeader>(data);
-  std::memcpy(eth->dst, plane_->tables()->parse.ports[kEndpointPort].mac, 6);
-  uint8_t* l3 = data + 14;
-  const size_t n = family_ == 4 ? 4 : 16;
-  uint8_t* src = l3 + (family_ == 4 ? 12 : 8);
-  uint8_t* dst = src + n;
-  for (size_t i = 0; i < n; ++i) std::swap(src[i], dst[i]);
-  uint8_t* l4 = l3 + (family_ == 4 ? 20 : 40);
-  auto* tcp = wire::at<wire::TcpHeader>(l4);
-  std::swap(tcp->sport, tcp->dport);
-  tcp->flags = kTcpSyn | kTcpAck;
-  finish_sums(l3, family_, l3_bytes(family_) - (family_ == 4 ? 20 : 40));
-  return true;
+  spec.service = service.address;
+  spec.be_service_port = service.be_port;
+  lay_packet(plane_->arena().at(frame) + kFrameHeadroom, spec);
 }
 
 // One batch of laid frames through the corridor; frames stay ours. How many left by `port_out`.
@@ -160,7 +84,7 @@ uint32_t PathLap::walk(const uint32_t* frames, uint32_t count, uint16_t port_in,
                        uint16_t port_out) noexcept {
   Batch& batch = *batch_;
   batch.reset(clock_);
-  const uint32_t length = static_cast<uint32_t>(14 + l3_bytes(family_));
+  const uint32_t length = static_cast<uint32_t>(lay_bytes(family_));
   for (uint32_t i = 0; i < count; ++i) {
     Packet& p = batch.packets[i];
     p.frame = frames[i];
@@ -184,7 +108,9 @@ bool PathLap::open_flows(uint32_t flows, std::string* error) {
     const uint32_t n = std::min(kStep, flows - done);
     for (uint32_t i = 0; i < n; ++i) lay(frames_[i], done + i, kTcpSyn);
     bool ok = walk(frames_.data(), n, kClientPort, kEndpointPort) == n;
-    for (uint32_t i = 0; ok && i < n; ++i) ok = answer(batch_->packets[i], frames_[kStep + i]);
+    for (uint32_t i = 0; ok && i < n; ++i)
+      lay_answer(plane_->arena().at(frames_[kStep + i]) + kFrameHeadroom, batch_->packets[i].data,
+                 plane_->tables()->parse.ports[kEndpointPort].mac, family_, kTcpSyn | kTcpAck);
     ok = ok && walk(frames_.data() + kStep, n, kEndpointPort, kClientPort) == n;
     for (uint32_t i = 0; ok && i < n; ++i) lay(frames_[i], done + i, kTcpAck);
     ok = ok && walk(frames_.data(), n, kClientPort, kEndpointPort) == n;
@@ -224,7 +150,7 @@ double PathLap::lap(What what) noexcept {
         Packet& p = batch.packets[k];
         p.frame = frames_[i + k];
         p.data = plane_->arena().at(frames_[i + k]) + kFrameHeadroom;
-        p.length = p.linear = kLapPacketBytes;
+        p.length = p.linear = static_cast<uint16_t>(lay_bytes(family_));
         p.port_in = kClientPort;
         p.flags = 0;
         p.gso = Gso::kNone;

@@ -8,9 +8,6 @@
 namespace nodeplane {
 
 inline constexpr uint32_t kLapFrames = 8192;  // packets of one lap, each in its own frame
-inline constexpr uint32_t kLapFlowsPerAddress = 32768;
-inline constexpr uint16_t kLapPortFirst = 1024;
-inline constexpr size_t kLapPacketBytes = 64;  // Ethernet frame without its check sequence
 
 // The corridor in memory, without I/O: established TCP flows, packets drawn at random, laid into
 // frames between timed laps. Port 0 is the clients' side, port 1 the endpoints'; the plane has
@@ -42,7 +39,6 @@ class PathLap {
   PathLap() = default;
   bool open_flows(uint32_t flows, std::string* error);
   void lay(uint32_t frame, uint32_t flow, uint8_t tcp_flags) noexcept;
-  bool answer(const Packet& sent, uint32_t frame) noexcept;
   uint32_t walk(const uint32_t* frames, uint32_t count, uint16_t port_in,
                 uint16_t port_out) noexcept;
   uint64_t random() noexcept;
