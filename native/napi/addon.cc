@@ -1,12 +1,14 @@
 #include <napi.h>
 
 #include "napi/dataplane.h"
+#include "napi/generator.h"
 #include "napi/lap.h"
 
 namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", nodeplane::Dataplane::define(env));
   exports.Set("PathLap", nodeplane::LapObject::define(env));
+  exports.Set("generate", Napi::Function::New<nodeplane::generate>(env, "generate"));
   return exports;
 }
 }  // namespace

@@ -90,7 +90,25 @@ export interface NativeLap {
   close(): void;
 }
 
-interface NativeModule {
+export interface GenerateOptions {
+  driver: string;
+  interface: string;
+  family: 4 | 6;
+  /** IANA number: 6 or 17. */
+  protocol: number;
+  dstMac: Uint8Array;
+  /** 16 bytes, IPv4 in the first 4. */
+  service: Uint8Array;
+  servicePort: number;
+  flows: number;
+  seconds: number;
+  /** 0: as fast as the port takes them. */
+  packetsPerSecond: number;
+}
+
+export interface NativeModule {
+  /** The benchmark's packets, sent on a thread aside. */
+  generate(options: GenerateOptions): Promise<{ sent: number; seconds: number }>;
   Dataplane: new (options: NativeOptions) => NativeDataplane;
   /** services: 18 bytes each, address (IPv4 in the first 4 of 16) and port in network order. */
   PathLap: new (
