@@ -23,6 +23,7 @@ function targets(line, language) {
 // native/stage/nat/nat.h stands in room stage/nat, for rooms.json has stage/*; src/cli/a/b.ts in cli.
 function roomOf(rooms, path) {
   const [outer, inner, file] = path.split("/");
+  if (outer === "..") return `../${inner}`;
   return file && rooms[`${outer}/*`] ? `${outer}/${inner}` : outer;
 }
 
@@ -30,29 +31,27 @@ const rowOf = (rooms, room) =>
   rooms[room] ?? (room.includes("/") && rooms[`${room.split("/")[0]}/*`]);
 
 const covers = (pattern, room) =>
-  pattern === "*" ||
+  (pattern === "*" && !room.startsWith("..")) ||
   pattern === room ||
   (pattern.endsWith("/*") && room.startsWith(pattern.slice(0, -1)));
 
-// The trespasses of one file's look at one target, as words.
+// What is wrong with one file's look at one target, in words; undefined when nothing is.
 function judge(language, path, target) {
-  const named = outside.filter((rule) => rule.what.test(target));
-  const found = named
-    .filter((rule) => !rule.only.some((prefix) => `${language}/${path}`.startsWith(prefix)))
-    .map((rule) => `${target} belongs to ${rule.only.join(" ")} only`);
-  if (named.length) return found;
+  const rule = outside.find(({ what }) => what.test(target));
+  if (rule) {
+    const allowed = rule.only.some((prefix) => `${language}/${path}`.startsWith(prefix));
+    return allowed ? undefined : `${target} belongs to ${rule.only.join(" ")} only`;
+  }
   const { rooms, everywhere } = rules[language];
   const from = roomOf(rooms, path);
   const row = rowOf(rooms, from);
-  if (!row) return [...found, `room ${from} is not in rooms.json`];
-  if (language === "src" && !target.startsWith(".")) return found;
+  if (!row) return `room ${from} is not in rooms.json`;
+  if (language === "src" && !target.startsWith(".")) return undefined;
   const inside = language === "src" ? normalize(join(dirname(path), target)) : target;
   const to = roomOf(rooms, inside.replace(/\.js$/, ".ts"));
-  if (inside.startsWith("..")) return [...found, `room ${from} may not look at ${target}`];
-  const known = rowOf(rooms, to) && to !== from; // else a system header, or at home
-  if (known && ![...everywhere, ...row].some((pattern) => covers(pattern, to)))
-    found.push(`room ${from} may not look into ${to}`);
-  return found;
+  if (to === from || !(to.startsWith("..") || rowOf(rooms, to))) return undefined; // a system header
+  if ([...everywhere, ...row].some((pattern) => covers(pattern, to))) return undefined;
+  return `room ${from} may not look into ${to}`;
 }
 
 let trespasses = 0;
@@ -64,7 +63,9 @@ for (const [language, ending] of [
     if (!ending.test(path)) continue;
     const lines = readFileSync(join(root, language, path), "utf8").split("\n");
     for (const [i, line] of lines.entries()) {
-      for (const words of targets(line, language).flatMap((t) => judge(language, path, t))) {
+      for (const target of targets(line, language)) {
+        const words = judge(language, path, target);
+        if (!words) continue;
         console.log(`${language}/${path}:${i + 1}: ${words}`);
         trespasses++;
       }
