@@ -16,7 +16,7 @@ import { err, ok, type Result } from "../kit/result.js";
 import { kindOf } from "./yaml.js";
 
 /** A field read by a function of ours, whose message is the problem's. */
-function field<T>(parse: (raw: unknown) => Result<T, string>) {
+export function field<T>(parse: (raw: unknown) => Result<T, string>) {
   return z.unknown().transform((raw, context): T => {
     const read: Result<T, string> = raw === undefined ? err("is required") : parse(raw);
     if (read.ok) return read.value;
@@ -25,7 +25,7 @@ function field<T>(parse: (raw: unknown) => Result<T, string>) {
   });
 }
 
-function textField<T>(what: string, parse: (text: string) => Result<T, string>) {
+export function textField<T>(what: string, parse: (text: string) => Result<T, string>) {
   return field<T>((raw) =>
     typeof raw === "string" ? parse(raw) : err(`must be ${what}, not ${kindOf(raw)}`),
   );
