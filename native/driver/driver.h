@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "gen/layout.h"
@@ -59,13 +60,17 @@ class Port {
 
   // Up to max packets: sets frame, data, length, linear, and for ports with a virtio-net header
   // flags (kFlagPartialChecksum), gso and gso_size. Everything else of the Packet is the caller's.
-  // Frames are taken from `frames`; what cannot be received is counted in `counters`.
+  // Frames are taken from `frames`; what cannot be received is counted in `counters` (count_lost).
   virtual uint32_t receive(uint32_t queue, Packet* packets, uint32_t max, FrameCache& frames,
                            Counters& counters) noexcept = 0;
   // Takes the first n of count packets, their frames with them, and says n. The rest stay the
-  // caller's. May make the system call that its socket needs, once per call.
+  // caller's. May make the system call that its socket needs, once per call. A packet that cannot
+  // leave at all (the kernel refuses it) is taken too, and told by refused().
   virtual uint32_t transmit(uint32_t queue, Packet* const* packets, uint32_t count,
                             FrameCache& frames) noexcept = 0;
+  // Of the packets that the last transmit took: how many were lost instead of sent. The worker
+  // counts them as not_transmittable, not as out.
+  virtual uint32_t refused(uint32_t /*queue*/) const noexcept { return 0; }
   // Frames that the port has finished with go back.
   virtual void release(uint32_t queue, FrameCache& frames) noexcept = 0;
 
@@ -73,8 +78,14 @@ class Port {
   virtual int wait_fd(uint32_t /*queue*/) const noexcept { return -1; }
   // Before sleeping: asks for a wake-up. False: there is work already, do not sleep.
   virtual bool arm(uint32_t /*queue*/) noexcept { return true; }
-  // Offline ports only: the time of the next packet that receive would give; empty at the end.
+  // Offline ports only: the time of the next packet that receive would give or count as lost; empty
+  // at the end. Never goes back; one receive gives packets of one time only.
   virtual std::optional<Time> next_time() noexcept { return std::nullopt; }
+  // A replay's clock, told before transmit. Live ports need none.
+  virtual void set_time(Time /*now*/) noexcept {}
+  // Writes out what is buffered. What went wrong since opening (disk full, a malformed capture), for
+  // people; empty: nothing. Asked by one thread while no worker uses the port.
+  virtual std::string failure() noexcept { return {}; }
   // Ports that share their interface: replaces the set of what is ours. False with a reason.
   virtual bool take(const TakeRow* /*rows*/, uint32_t /*count*/, std::string* /*error*/) noexcept {
     return true;
@@ -84,7 +95,17 @@ class Port {
   virtual std::string stats_json() const { return "{}"; }
 };
 
-// Null with a reason for people in `error`.
+// Packets that came but could not be handed on: in, and lost by a name, so that sums stay exact.
+inline void count_lost(Counters& counters, uint16_t port, Drop why, uint64_t n = 1) noexcept {
+  counters.drops[static_cast<uint32_t>(why)] += n;
+  counters.add(Counter::kPacketsIn, n);
+  counters.ports[port].rx_packets += n;
+}
+
+// Null with a reason for people in `error`. spec.driver names a room of driver/ or is `auto`;
+// the options `trace` and `fault` wrap whatever it is.
 std::unique_ptr<Port> open_port(const PortSpec& spec, FrameArena& arena, std::string* error);
+// What spec.driver may be.
+std::vector<std::string> driver_names();
 
 }  // namespace nodeplane

@@ -93,7 +93,7 @@ export const dropAbout: Record<DropName, string> = {
   segment_failed: "A large packet could not be segmented for a port that cannot carry it.",
   tx_ring_full: "The port's transmit ring had no room.",
   handover_full: "The ring to the worker that owns the outgoing queue was full.",
-  rx_truncated: "A packet longer than the frames that a port could give it.",
+  rx_truncated: "A packet longer than the frames that a port could give it, or a capture's record that is cut off or malformed.",
   fault_injected: "Dropped on purpose by a fault port.",
   shutdown: "Still inside when the worker stopped.",
 };
