@@ -6,6 +6,9 @@
 #include "base/epoch.h"
 #include "base/time.h"
 #include "table/flow.h"
+#include "table/flow_index.h"
+#include "table/flow_record.h"
+#include "table/flow_state.h"
 
 namespace nodeplane {
 
@@ -68,7 +71,7 @@ class FlowTable {
   void prefetch_record(uint32_t hash, const Key& key) const noexcept;  // by tag, second line
   FlowRef find(const Key& key, uint32_t hash) const noexcept;
   Side& side(FlowRef ref) const noexcept;
-  // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's.
+  // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's, `out`.
   KeepResult keep(uint32_t worker, const NewFlow<F>& flow, Time now, FlowRef* out) noexcept;
   // Removes the whole connection now. `gone` says what it held; false: somebody else was faster.
   bool forget(uint32_t worker, uint32_t record, Gone* gone) noexcept;
@@ -76,6 +79,8 @@ class FlowTable {
   // Called for every hit and for the first packet.
   void touch(uint32_t worker, FlowRef ref, uint32_t bytes, uint8_t tcp_flags, uint8_t protocol,
              Time now) noexcept;
+  // Its time has run out, though no timer has visited it yet.
+  bool expired(FlowRef ref, uint8_t protocol, Time now) const noexcept;
   // Timer visits of this worker's wheel up to `now`, at most `budget` of them. Writes what went away
   // to gone[] (room for budget) and says how many. `more`: visits are still due.
   uint32_t expire(uint32_t worker, Time now, uint32_t budget, Gone* gone, bool* more) noexcept;
@@ -87,17 +92,119 @@ class FlowTable {
   uint32_t live() const noexcept;
   uint32_t capacity() const noexcept;
   size_t bytes() const noexcept;
-  uint32_t service_of(uint32_t record) const noexcept;
-  uint32_t endpoint_of(uint32_t record) const noexcept;
-  FlowState state_of(uint32_t record) const noexcept;
-  uint32_t snat_grant_of(uint32_t record) const noexcept;
+  uint32_t service_of(uint32_t record) const noexcept { return cold_[record].service; }
+  uint32_t endpoint_of(uint32_t record) const noexcept { return cold_[record].endpoint; }
+  FlowState state_of(uint32_t record) const noexcept {
+    return static_cast<FlowState>(cold_[record].state.load(std::memory_order_acquire));
+  }
+  uint32_t snat_grant_of(uint32_t record) const noexcept { return cold_[record].snat_grant; }
   // Rows of live connections from record *cursor on, at most max; cursor ~0 at the end. May run
   // beside workers; rows are whole, counters approximate.
   uint32_t dump(uint32_t* cursor, FlowRow* rows, uint32_t max, Time now) const noexcept;
 
  private:
+  enum TimerClass : uint8_t { kTimerTcp, kTimerUdp, kTimerIcmp, kTimerSctp, kTimerClasses };
+  static TimerClass timer_class(uint8_t protocol) noexcept {
+    if (protocol == kProtocolTcp) return kTimerTcp;
+    if (protocol == kProtocolIcmp || protocol == kProtocolIcmp6) return kTimerIcmp;
+    return protocol == kProtocolSctp ? kTimerSctp : kTimerUdp;
+  }
+  static uint32_t clock_ms(Time now) noexcept { return static_cast<uint32_t>(now / kMillisecond); }
+  uint32_t timeout_ms(uint8_t protocol, uint32_t state) const noexcept {
+    return timeouts_[timer_class(protocol)][state].load(std::memory_order_relaxed);
+  }
+
   struct Impl;
+  FlowTable();
+  void fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow, Time now) noexcept;
+  bool remove(uint32_t worker, uint32_t record, Gone* gone) noexcept;
+  void stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t protocol, Time now) noexcept;
+  void copy_state(uint32_t record) noexcept;
+  void post(uint32_t record) noexcept;
+  void read_notice(uint32_t worker, uint32_t record, Time now) noexcept;
+  bool visit(uint32_t worker, uint32_t record, Time now, Gone* gone) noexcept;
+  Time deadline(uint32_t record, Time now) const noexcept;
+
+  // What a hit needs, in one line; the rest is behind impl_.
+  FlowIndex index_;
+  Side* sides_ = nullptr;  // [record << 1 | direction]: an index entry is a side's number
+  FlowCold* cold_ = nullptr;
   std::unique_ptr<Impl> impl_;
+  std::atomic<uint32_t> timeouts_[kTimerClasses][kFlowStateCount];
 };
+
+// -- the hot ones, inlined into the stage's loop --
+
+inline bool flow_key_equal(const KeyV4& a, const KeyV4& b) noexcept {
+  uint64_t x[2], y[2];
+  std::memcpy(x, &a, 16);
+  std::memcpy(y, &b, 16);
+  return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
+inline bool flow_key_equal(const KeyV6& a, const KeyV6& b) noexcept {
+  uint64_t x[5], y[5];
+  std::memcpy(x, &a, 40);
+  std::memcpy(y, &b, 40);
+  return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+}
+
+template <class F>
+inline void FlowTable<F>::prefetch_index(uint32_t hash) const noexcept {
+  __builtin_prefetch(index_.first(hash), 0, 3);
+}
+
+template <class F>
+inline void FlowTable<F>::prefetch_record(uint32_t hash, const Key&) const noexcept {
+  const FlowBucket* b = index_.first(hash);
+  const uint32_t mask = probe_tags(b->tags, FlowIndex::tag_of(hash));
+  if (mask == 0) return;
+  const uint32_t entry = b->entries[__builtin_ctz(mask)].load(std::memory_order_relaxed);
+  const auto* line = reinterpret_cast<const uint8_t*>(sides_ + entry);
+  __builtin_prefetch(line, 1, 3);
+  if constexpr (sizeof(Side) > 64) __builtin_prefetch(line + 64, 1, 3);
+}
+
+template <class F>
+inline FlowRef FlowTable<F>::find(const Key& key, uint32_t hash) const noexcept {
+  const uint32_t entry =
+      index_.find(hash, [&](uint32_t e) noexcept { return flow_key_equal(sides_[e].key, key); });
+  if (entry == kRecordNone) return FlowRef{};
+  return FlowRef{entry >> 1, static_cast<uint8_t>(entry & 1)};
+}
+
+template <class F>
+inline typename F::Side& FlowTable<F>::side(FlowRef ref) const noexcept {
+  return sides_[ref.record << 1 | ref.direction];
+}
+
+template <class F>
+inline void FlowTable<F>::touch(uint32_t worker, FlowRef ref, uint32_t bytes, uint8_t tcp_flags,
+                                uint8_t protocol, Time now) noexcept {
+  constexpr auto relaxed = std::memory_order_relaxed;
+  Side& s = side(ref);
+  s.packets.store(s.packets.load(relaxed) + 1, relaxed);
+  s.bytes.store(s.bytes.load(relaxed) + bytes, relaxed);
+  s.last_seen.store(clock_ms(now), relaxed);
+  const uint8_t seen = s.tcp_flags.load(relaxed);
+  if ((seen | tcp_flags) != seen) s.tcp_flags.store(seen | tcp_flags, relaxed);
+  const bool stirred = (kFlowStirred[ref.direction] >> s.state.load(relaxed)) & 1;
+  if (__builtin_expect((tcp_flags & kTcpStirring) != 0 || stirred, 0)) {
+    stir(worker, ref, tcp_flags, protocol, now);
+  }
+}
+
+template <class F>
+inline bool FlowTable<F>::expired(FlowRef ref, uint8_t protocol, Time now) const noexcept {
+  const Side& s = side(ref);
+  const int32_t age =
+      static_cast<int32_t>(clock_ms(now) - s.last_seen.load(std::memory_order_relaxed));
+  const uint32_t limit = timeout_ms(protocol, s.state.load(std::memory_order_relaxed));
+  if (__builtin_expect(age < static_cast<int32_t>(limit), 1)) return false;
+  return deadline(ref.record, now) <= now;
+}
+
+extern template class FlowTable<V4>;
+extern template class FlowTable<V6>;
 
 }  // namespace nodeplane

@@ -1,0 +1,109 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "kernel/probe.h"
+#include "table/flow_record.h"
+
+namespace nodeplane {
+
+// One line: 10 tags, 10 entries (record << 1 | direction), and a control word: bit 0 is the lock of
+// whoever adds or removes, the rest counts the entries whose first bucket this is but which live in
+// their second. A reader goes on to the second bucket only when that count is not zero.
+struct alignas(64) FlowBucket {
+  std::atomic<uint16_t> tags[kProbeTags];  // 0: free
+  std::atomic<uint32_t> control;
+  std::atomic<uint32_t> entries[kProbeTags];
+
+  uint32_t overflowed() const noexcept { return control.load(std::memory_order_acquire) >> 1; }
+};
+static_assert(sizeof(FlowBucket) == 64);
+
+// Where an entry stands, or will: `home` is its first bucket.
+struct FlowSpot {
+  FlowBucket* bucket = nullptr;
+  uint32_t slot = 0;
+  FlowBucket* home = nullptr;
+};
+
+// The buckets that one keep or removal holds, locked in the order of their addresses.
+class FlowLocks {
+ public:
+  static constexpr uint32_t kMax = 4;
+  FlowLocks(FlowBucket* const* buckets, uint32_t count) noexcept;
+  ~FlowLocks();
+  FlowLocks(const FlowLocks&) = delete;
+  FlowLocks& operator=(const FlowLocks&) = delete;
+  bool holds(const FlowBucket* bucket) const noexcept;
+  static bool try_lock(FlowBucket* bucket) noexcept;
+  static void unlock(FlowBucket* bucket) noexcept;
+
+ private:
+  FlowBucket* held_[kMax];
+  uint32_t count_ = 0;
+};
+
+// The bucketed index over both directions' keys. It knows hashes and entries, not keys. Buckets are
+// 60 % full at capacity, so that nearly every key lives in its first bucket.
+class FlowIndex {
+ public:
+  static constexpr uint32_t kLoadPercent = 60;
+  static uint32_t buckets_for(uint32_t capacity) noexcept;
+  void attach(FlowBucket* buckets, uint32_t count, const FlowCold* cold) noexcept {
+    buckets_ = buckets;
+    count_ = count;
+    cold_ = cold;
+  }
+
+  static uint16_t tag_of(uint32_t hash) noexcept {
+    const uint16_t tag = static_cast<uint16_t>(hash);
+    return tag == 0 ? 1 : tag;
+  }
+  FlowBucket* first(uint32_t hash) const noexcept {
+    return buckets_ + ((static_cast<uint64_t>(hash) * count_) >> 32);
+  }
+  FlowBucket* second(uint32_t hash) const noexcept {
+    uint32_t h = (hash ^ (hash >> 15)) * 0x2c1b3c6du;
+    h = (h ^ (h >> 12)) * 0x297a2d39u;
+    FlowBucket* b = buckets_ + ((static_cast<uint64_t>(h) * count_) >> 32);
+    if (b != first(hash)) return b;
+    return b + 1 == buckets_ + count_ ? buckets_ : b + 1;
+  }
+
+  // The first entry under this hash that `matches(entry)`, or kRecordNone. Takes no lock. Entries
+  // only ever move from their first bucket to their second, copied before they are cleared, so
+  // looking in this order misses nothing.
+  template <class Matches>
+  uint32_t find(uint32_t hash, Matches matches) const noexcept {
+    const uint16_t tag = tag_of(hash);
+    const FlowBucket* b = first(hash);
+    for (bool again = true;; again = false) {
+      for (uint32_t mask = probe_tags(b->tags, tag); mask != 0; mask &= mask - 1) {
+        const uint32_t entry = b->entries[__builtin_ctz(mask)].load(std::memory_order_acquire);
+        if (matches(entry)) return entry;
+      }
+      if (__builtin_expect(!again || b->overflowed() == 0, 1)) return kRecordNone;
+      b = second(hash);
+    }
+  }
+
+  // -- with the buckets locked --
+  // A free place for a key, `taken` excepted (promised to another key). With all of the key's
+  // buckets full an entry of theirs moves to its own second bucket. False: no room.
+  bool reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& locks, bool both_locked,
+               FlowSpot* spot) noexcept;
+  void publish(const FlowSpot& spot, uint32_t hash, uint32_t entry) noexcept;
+  // False: not there (or in the second bucket while only the first is locked).
+  bool locate(uint32_t hash, uint32_t entry, bool both_locked, FlowSpot* spot) const noexcept;
+  void clear(const FlowSpot& spot) noexcept;
+
+ private:
+  bool move_away(FlowBucket* from, uint32_t slot, const FlowSpot& taken,
+                 const FlowLocks& locks) noexcept;
+
+  FlowBucket* buckets_ = nullptr;
+  uint32_t count_ = 0;
+  const FlowCold* cold_ = nullptr;
+};
+
+}  // namespace nodeplane

@@ -1,0 +1,128 @@
+#include "table/flow_pool.h"
+
+#include <algorithm>
+
+namespace nodeplane {
+namespace {
+
+constexpr uint32_t kReclaimGroupsMax = 8;  // of at most kPoolChunkMax records, per call
+constexpr uint32_t kCacheShare = 32;       // a worker's cache holds 2 chunks
+
+uint32_t chunk_of(uint32_t capacity, uint32_t workers) noexcept {
+  return std::clamp(capacity / (kCacheShare * workers), 1u, kPoolChunkMax);
+}
+
+}  // namespace
+
+FlowPool::FlowPool(FlowCold* cold, uint32_t capacity, uint32_t workers, Epochs& epochs)
+    : cold_(cold),
+      capacity_(capacity),
+      chunk_(chunk_of(capacity, workers)),
+      epochs_(epochs),
+      workers_(new Worker[workers]),
+      chunks_(kRecordNone) {}
+
+uint32_t FlowPool::take(uint32_t worker) noexcept {
+  Worker& w = workers_[worker];
+  if (__builtin_expect(w.count == 0, 0) && !refill(w)) {
+    reclaim(worker);
+    if (w.count == 0) return kRecordNone;
+  }
+  return w.cache[--w.count];
+}
+
+void FlowPool::give(uint32_t worker, uint32_t record) noexcept {
+  Worker& w = workers_[worker];
+  if (__builtin_expect(w.count == 2 * chunk_, 0)) spill(w);
+  w.cache[w.count++] = record;
+}
+
+bool FlowPool::refill(Worker& w) noexcept {
+  uint64_t head = chunks_.load(std::memory_order_acquire);
+  while (static_cast<uint32_t>(head) != kRecordNone) {
+    const uint32_t first = static_cast<uint32_t>(head);
+    // May be read while somebody else already uses the record: then the tag has moved on.
+    const uint32_t next = cold_[first].chunk_next.load(std::memory_order_relaxed);
+    const uint64_t want = ((head >> 32) + 1) << 32 | next;
+    if (!chunks_.compare_exchange_weak(head, want, std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+      continue;
+    }
+    for (uint32_t r = first; r != kRecordNone;
+         r = cold_[r].pool_next.load(std::memory_order_relaxed)) {
+      w.cache[w.count++] = r;
+    }
+    return true;
+  }
+  if (unused_.load(std::memory_order_relaxed) >= capacity_) return false;
+  const uint32_t from = unused_.fetch_add(chunk_, std::memory_order_relaxed);
+  if (from >= capacity_) return false;
+  for (uint32_t r = std::min(from + chunk_, capacity_); r > from; --r) w.cache[w.count++] = r - 1;
+  return true;
+}
+
+// One chunk from the cache's bottom, where the coldest records are.
+void FlowPool::spill(Worker& w) noexcept {
+  for (uint32_t i = 0; i < chunk_; ++i) {
+    const uint32_t next = i + 1 < chunk_ ? w.cache[i + 1] : kRecordNone;
+    cold_[w.cache[i]].pool_next.store(next, std::memory_order_relaxed);
+  }
+  const uint32_t first = w.cache[0];
+  w.count -= chunk_;
+  std::copy(w.cache + chunk_, w.cache + chunk_ + w.count, w.cache);
+  uint64_t head = chunks_.load(std::memory_order_relaxed);
+  uint64_t want;
+  do {
+    cold_[first].chunk_next.store(static_cast<uint32_t>(head), std::memory_order_relaxed);
+    want = ((head >> 32) + 1) << 32 | first;
+  } while (!chunks_.compare_exchange_weak(head, want, std::memory_order_release,
+                                          std::memory_order_relaxed));
+}
+
+void FlowPool::retire(uint32_t worker, uint32_t record) noexcept {
+  Worker& w = workers_[worker];
+  cold_[record].pool_next.store(w.open_first, std::memory_order_relaxed);
+  w.open_first = record;
+  if (++w.open_count == chunk_) close_group(w);
+}
+
+void FlowPool::close_group(Worker& w) noexcept {
+  FlowCold& head = cold_[w.open_first];
+  head.retired_at = epochs_.retire();
+  head.chunk_next.store(kRecordNone, std::memory_order_relaxed);
+  if (w.closed_first == kRecordNone)
+    w.closed_first = w.open_first;
+  else
+    cold_[w.closed_last].chunk_next.store(w.open_first, std::memory_order_relaxed);
+  w.closed_last = w.open_first;
+  w.open_first = kRecordNone;
+  w.open_count = 0;
+}
+
+void FlowPool::reclaim(uint32_t worker) noexcept {
+  Worker& w = workers_[worker];
+  if (w.open_count != 0) close_group(w);
+  for (uint32_t groups = 0; groups < kReclaimGroupsMax && w.closed_first != kRecordNone; ++groups) {
+    const uint32_t first = w.closed_first;
+    if (cold_[first].retired_at >= w.safe) w.safe = epochs_.safe();
+    if (cold_[first].retired_at >= w.safe) return;
+    w.closed_first = cold_[first].chunk_next.load(std::memory_order_relaxed);
+    if (w.closed_first == kRecordNone) w.closed_last = kRecordNone;
+    for (uint32_t r = first; r != kRecordNone;) {
+      const uint32_t next = cold_[r].pool_next.load(std::memory_order_relaxed);
+      // A worker may have posted a notice just before the removal. Whoever could do so has passed a
+      // quiescent point by now, so a mark that is still missing here will not come any more.
+      if (cold_[r].posted.load(std::memory_order_acquire) != 0)
+        retire(worker, r);
+      else
+        give(worker, r);
+      r = next;
+    }
+  }
+}
+
+uint32_t FlowPool::used_end() const noexcept {
+  return std::min(unused_.load(std::memory_order_acquire), capacity_);
+}
+
+}  // namespace nodeplane

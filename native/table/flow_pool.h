@@ -1,0 +1,53 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "base/epoch.h"
+#include "table/flow_record.h"
+
+namespace nodeplane {
+
+inline constexpr uint32_t kPoolChunkMax = 64;
+
+// Free records: a cache per worker over a lock-free stack of chunks, over records never used. What
+// was removed waits in its owner's limbo, in groups of one epoch each, until no worker can still
+// see it. Caches are a sixteenth of the capacity at most (over all workers), so a table is never
+// called full long before it is.
+class FlowPool {
+ public:
+  FlowPool(FlowCold* cold, uint32_t capacity, uint32_t workers, Epochs& epochs);
+  // kRecordNone: none is free.
+  uint32_t take(uint32_t worker) noexcept;
+  // Back unused: nobody has seen it.
+  void give(uint32_t worker, uint32_t record) noexcept;
+  // By the owner, once the record is out of index and wheel.
+  void retire(uint32_t worker, uint32_t record) noexcept;
+  // Moves what is safe from limbo to the cache; bounded.
+  void reclaim(uint32_t worker) noexcept;
+  // Records at or above were never used.
+  uint32_t used_end() const noexcept;
+  uint32_t capacity() const noexcept { return capacity_; }
+
+ private:
+  struct alignas(64) Worker {
+    uint32_t count = 0;
+    uint32_t open_first = kRecordNone, open_count = 0;               // removed, not yet stamped
+    uint32_t closed_first = kRecordNone, closed_last = kRecordNone;  // groups, oldest first
+    uint64_t safe = 0;                                               // as last computed
+    uint32_t cache[2 * kPoolChunkMax];
+  };
+  bool refill(Worker& w) noexcept;
+  void spill(Worker& w) noexcept;
+  void close_group(Worker& w) noexcept;
+
+  FlowCold* cold_;
+  const uint32_t capacity_;
+  const uint32_t chunk_;
+  Epochs& epochs_;
+  std::unique_ptr<Worker[]> workers_;
+  alignas(64) std::atomic<uint64_t> chunks_;     // (tag << 32) | first record of the top chunk
+  alignas(64) std::atomic<uint32_t> unused_{0};  // first record never used
+};
+
+}  // namespace nodeplane

@@ -1,0 +1,40 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "gen/layout.h"
+#include "table/flow.h"
+
+namespace nodeplane {
+
+inline constexpr uint16_t kTimerSlotNone = 0xffff;
+
+// The cold line of a connection: what a hit does not need. Ids and hashes are immutable from commit to
+// retirement, the timer belongs to the worker that kept the record (its owner).
+struct alignas(64) FlowCold {
+  std::atomic<uint32_t> state;  // FlowState; kNone: not live
+  uint32_t hash[2];             // of the two keys: where the index holds them
+  uint32_t service, endpoint;
+  uint32_t snat_grant;
+  uint16_t zone;
+  uint8_t snat;
+  uint8_t protocol;
+  uint8_t owner;
+  uint8_t single;       // the reply key equals the original one: indexed once
+  uint16_t timer_slot;  // level << 8 | slot
+  uint32_t timer_due;   // low 32 bits of the tick
+  union {
+    struct {
+      uint32_t timer_next, timer_prev;
+    };
+    uint64_t retired_at;  // epoch, of the first record of a group in limbo
+  };
+  std::atomic<uint32_t> pool_next;    // in a free chunk or a limbo group
+  std::atomic<uint32_t> chunk_next;   // of the first record: the next chunk or group
+  std::atomic<uint32_t> notice_next;  // in the owner's stack of notices
+  std::atomic<uint8_t> posted;        // is in that stack
+  uint8_t retired;                    // owner only: has gone to limbo
+};
+static_assert(sizeof(FlowCold) == 64);
+
+}  // namespace nodeplane
