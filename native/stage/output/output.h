@@ -3,7 +3,8 @@
 
 namespace nodeplane {
 
-inline constexpr uint32_t kSegmentsMax = 64;  // of one large packet
+inline constexpr uint32_t kSegmentsMax = 128;        // of one large packet: 64 KiB by 536 bytes
+inline constexpr uint32_t kSegmentsBatchMax = 1024;  // of one batch
 
 // output: through which port? Sorts the batch into one list per port, in order; segments large
 // packets for ports that cannot take them.
@@ -21,13 +22,14 @@ struct Output {
     uint32_t port_count = 0;
     FrameArena* arena = nullptr;
   };
+  static constexpr uint32_t kListRoom = kBatchRoom + kSegmentsBatchMax;
   struct List {
     uint32_t count = 0;
-    Packet* packets[kBatchRoom + 256];
+    Packet* packets[kListRoom];
   };
   struct State {
     List lists[kPortMax];
-    Packet segments[256];  // descriptors of segments made in this batch
+    Packet segments[kSegmentsBatchMax];  // descriptors of segments made in this batch
     uint32_t segment_count = 0;
   };
   static void run(Batch& batch, const Table& table, State& state) noexcept;

@@ -74,7 +74,7 @@ bool complete_sum(Packet& p, const FrameArena& arena) noexcept {
                      end <= p.length;
   if (!holds) return false;
   uint8_t* const field = p.data + p.l4 + transport.field;
-  const uint32_t bytes = end - p.l4;
+  uint32_t bytes = end - p.l4;
   if (p.protocol == kProtocolSctp) {
     uint32_t crc = kCrc32cInit;
     std::memset(field, 0, 4);
@@ -82,6 +82,10 @@ bool complete_sum(Packet& p, const FrameArena& arena) noexcept {
     crc = ~crc;
     std::memcpy(field, &crc, 4);
     return true;
+  }
+  if (p.protocol == kProtocolUdp) {  // may end before the IP packet does; parse knows it fits
+    bytes = wire::at<wire::UdpHeader>(p.data + p.l4)->length.host();
+    if (bytes < wire::kUdpHeaderLength || bytes > end - p.l4) return false;
   }
   uint32_t sum = pseudo_header_sum(p, bytes);
   store16(field, 0);
