@@ -1,0 +1,214 @@
+#include "stage/conntrack/meet.h"
+
+namespace nodeplane {
+namespace {
+
+// A record in the way may turn out to be over, or lose a race, only so often.
+constexpr uint32_t kTriesMax = 4;
+
+const Decision kNoDecision{};
+
+const Decision& decision_of(const Batch& batch, const Packet& p) noexcept {
+  return p.decision < batch.decision_count ? batch.decisions[p.decision] : kNoDecision;
+}
+
+bool is_echo(uint8_t protocol) noexcept {
+  return protocol == kProtocolIcmp || protocol == kProtocolIcmp6;
+}
+
+// The key that answers will wear: the mirror of what the packet becomes.
+template <class Key>
+Key reply_key(const Key& key, const Decision& d) noexcept {
+  Key reply = key;
+  std::memcpy(&reply.src, d.new_dst.bytes, sizeof reply.src);
+  if (d.masquerade)
+    std::memcpy(&reply.dst, d.new_src.bytes, sizeof reply.dst);
+  else
+    std::memcpy(&reply.dst, &key.src, sizeof reply.dst);
+  reply.sport = is_echo(key.protocol) ? key.dport : d.new_dport;
+  reply.dport = d.masquerade ? d.snat_port : key.sport;
+  return reply;
+}
+
+// The reply keys of one family's balanced packets, in order, hashed together.
+template <class F>
+struct Replies {
+  uint32_t count = 0, next = 0;
+  typename F::Key keys[kBatchSize];
+  uint32_t hashes[kBatchSize];
+
+  void hash(const ConntrackTable& table) noexcept {
+    if (count == 0) return;
+    hash_keys<F>(table, keys, count, hashes);
+    for (uint32_t i = 0; i < count; ++i) flows_of<F>(table).prefetch_index(hashes[i]);
+  }
+};
+
+// One run's means, and what it did so far.
+struct Keeper {
+  Batch& batch;
+  const ConntrackTable& table;
+  const uint32_t worker;
+  uint32_t known = 0;  // connections that the batch has made, or found made since find
+
+  // The port that nat took for a packet that makes no connection after all.
+  void take_back(const Decision& d) noexcept {
+    if (d.what != Decision::What::kBalance || !d.masquerade) return;
+    give_back(batch, table, worker, Gone{d.snat_grant, 1, 0});
+  }
+  void refuse(uint16_t index, Packet& p, const Decision& d) noexcept;
+  template <class F>
+  bool met(Packet& p, const Decision& d) noexcept;
+  template <class F>
+  void settle_kept(Packet& p, FlowRef ref) noexcept;
+  template <class F>
+  void keep(Packet& p, const Decision& d, Replies<F>& replies) noexcept;
+  template <class F>
+  bool clear_way(const Packet& p, FlowRef ref) noexcept;
+  template <class F>
+  void run(uint16_t index, Packet& p, Replies<F>& replies) noexcept;
+};
+
+void Keeper::refuse(uint16_t index, Packet& p, const Decision& d) noexcept {
+  if (d.answer != 0) {
+    Owed owed{};
+    const bool reset = p.protocol == kProtocolTcp;
+    owed.what = reset ? Owed::What::kTcpReset : Owed::What::kIcmpError;
+    owed.icmp_type = p.family == 4 ? 3 : 1;  // destination unreachable: port (RFC 792, RFC 4443)
+    owed.icmp_code = p.family == 4 ? 3 : 4;
+    owed.family = p.family;
+    owed.packet = index;
+    owed.port = p.port_in;
+    batch.owe(owed);
+  }
+  batch.drop(p, d.refusal);
+}
+
+// Whether an earlier packet of this batch has made the connection that this one belongs to.
+template <class F>
+bool Keeper::met(Packet& p, const Decision& d) noexcept {
+  const FlowRef ref = flows_of<F>(table).find(key_of<F>(p), p.hash);
+  if (ref.record == kRecordNone || !meet<F>(batch, p, table, worker, ref)) return false;
+  batch.counters->add(Counter::kFlowHit);
+  take_back(d);
+  return true;
+}
+
+template <class F>
+void Keeper::settle_kept(Packet& p, FlowRef ref) noexcept {
+  FlowTable<F>& flows = flows_of<F>(table);
+  flows.touch(worker, ref, ip_bytes(p), p.tcp_flags, p.protocol, batch.now);
+  p.record = ref.record;
+  p.direction = ref.direction;
+  p.side = &flows.side(ref);
+  known++;
+  batch.counters->add(Counter::kFlowNew);
+  batch.counters->add(Counter::kServiceNewFlow);
+  if (p.protocol == kProtocolTcp && !opens_tcp(p)) {
+    batch.counters->add(Counter::kServicePickedUp);
+  }
+}
+
+// The record whose reply tuple this packet's connection would need gives way when it is over.
+template <class F>
+bool Keeper::clear_way(const Packet& p, FlowRef ref) noexcept {
+  FlowTable<F>& flows = flows_of<F>(table);
+  Counter why = Counter::kFlowExpired;
+  if (!flows.expired(ref, p.protocol, batch.now)) {
+    if (!opens_tcp(p) || !flow_finished(flows.state_of(ref.record))) return false;
+    why = Counter::kFlowForgotten;
+  }
+  forget_record<F>(batch, table, worker, ref.record, why);
+  return true;
+}
+
+FlowState first_state(const Packet& p) noexcept {
+  if (p.protocol != kProtocolTcp) return FlowState::kUnreplied;
+  return opens_tcp(p) ? FlowState::kSynSent : FlowState::kPickedUp;
+}
+
+template <class F>
+void Keeper::keep(Packet& p, const Decision& d, Replies<F>& replies) noexcept {
+  NewFlow<F> flow{};
+  flow.original = key_of<F>(p);
+  flow.original_hash = p.hash;
+  flow.reply = replies.keys[replies.next];
+  flow.reply_hash = replies.hashes[replies.next];
+  flow.service = d.service;
+  flow.endpoint = d.endpoint;
+  flow.generation = table.generation;
+  flow.snat_grant = d.masquerade ? d.snat_grant : kSnatGrantNone;
+  flow.snat = d.masquerade;
+  flow.state = first_state(p);
+  flow.tcp_flags = p.tcp_flags;
+  Drop why = Drop::kFlowClash;
+  for (uint32_t tries = 0; tries < kTriesMax; ++tries) {
+    FlowRef ref;
+    const KeepResult result = flows_of<F>(table).keep(worker, flow, batch.now, &ref);
+    if (result == KeepResult::kKept) return settle_kept<F>(p, ref);
+    if (result == KeepResult::kExisting && meet<F>(batch, p, table, worker, ref)) {
+      batch.counters->add(Counter::kFlowLostRace);
+      known++;
+      return take_back(d);
+    }
+    if (result == KeepResult::kClash && !clear_way<F>(p, ref)) break;
+    if (result == KeepResult::kFull) {
+      why = Drop::kFlowTableFull;
+      break;
+    }
+  }
+  take_back(d);
+  batch.drop(p, why);
+}
+
+template <class F>
+void Keeper::run(uint16_t index, Packet& p, Replies<F>& replies) noexcept {
+  const Decision& d = decision_of(batch, p);
+  const bool balance = d.what == Decision::What::kBalance;
+  if (known != 0 && has_tuple(p) && met<F>(p, d)) {
+    // as if it had come in a later batch
+  } else if (balance) {
+    keep<F>(p, d, replies);
+  } else if (d.what == Decision::What::kRefuse) {
+    refuse(index, p, d);
+  } else {
+    batch.counters->add(Counter::kRoutedPlain);
+  }
+  replies.next += balance;
+}
+
+template <class F>
+void prepare(const Batch& batch, Packet& p, Replies<F>& replies) noexcept {
+  const Decision& d = decision_of(batch, p);
+  if (p.verdict == Verdict::kGo && d.what == Decision::What::kBalance) {
+    replies.keys[replies.count++] = reply_key(key_of<F>(p), d);
+  }
+}
+
+}  // namespace
+
+void Keep::run(Batch& batch, const Table& table, State& state) noexcept {
+  Replies<V4> v4;
+  Replies<V6> v6;
+  for (uint32_t i = 0; i < batch.fresh_count; ++i) {
+    Packet& p = batch.packets[batch.fresh[i]];
+    if (p.family == 4)
+      prepare(batch, p, v4);
+    else
+      prepare(batch, p, v6);
+  }
+  v4.hash(table);
+  v6.hash(table);
+  Keeper keeper{batch, table, state.worker};
+  for (uint32_t i = 0; i < batch.fresh_count; ++i) {
+    const uint16_t index = batch.fresh[i];
+    Packet& p = batch.packets[index];
+    if (p.verdict != Verdict::kGo) continue;
+    if (p.family == 4)
+      keeper.run<V4>(index, p, v4);
+    else
+      keeper.run<V6>(index, p, v6);
+  }
+}
+
+}  // namespace nodeplane
