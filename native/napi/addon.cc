@@ -3,11 +3,13 @@
 #include "napi/dataplane.h"
 #include "napi/generator.h"
 #include "napi/lap.h"
+#include "napi/loop_end.h"
 
 namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", nodeplane::Dataplane::define(env));
   exports.Set("PathLap", nodeplane::LapObject::define(env));
+  exports.Set("LoopEnd", nodeplane::LoopEndObject::define(env));
   exports.Set("generate", Napi::Function::New<nodeplane::generate>(env, "generate"));
   return exports;
 }

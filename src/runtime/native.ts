@@ -90,6 +90,15 @@ export interface NativeLap {
   close(): void;
 }
 
+/** The far end of a loop port's cable: packets by hand, for tests, examples and the demo. */
+export interface NativeLoopEnd {
+  /** False: no room, or longer than a cable carries. */
+  inject(packet: Uint8Array): boolean;
+  /** The next packet that left by the port, or null. */
+  collect(): Uint8Array | null;
+  close(): void;
+}
+
 export interface GenerateOptions {
   driver: string;
   interface: string;
@@ -107,6 +116,7 @@ export interface GenerateOptions {
 }
 
 export interface NativeModule {
+  LoopEnd: new (cable: string) => NativeLoopEnd;
   /** The benchmark's packets, sent on a thread aside. */
   generate(options: GenerateOptions): Promise<{ sent: number; seconds: number }>;
   Dataplane: new (options: NativeOptions) => NativeDataplane;
