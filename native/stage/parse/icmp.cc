@@ -1,5 +1,6 @@
 #include "stage/parse/icmp.h"
 
+#include "base/check.h"
 #include "stage/parse/chain.h"
 #include "stage/parse/link.h"
 #include "wire/icmp.h"
@@ -14,6 +15,18 @@ namespace {
 void echo_ports(bool request, uint16_t id, uint16_t* sport, uint16_t* dport) noexcept {
   *sport = request ? id : uint16_t{0};
   *dport = request ? uint16_t{0} : id;
+}
+
+// The error's own addresses, before its key becomes that of the flow it speaks of.
+void tell_outer(Batch& batch, Packet& p, const IpAddress& src, const IpAddress& dst) noexcept {
+  check(batch.link_count < kBatchSize, "more link news than packets in a batch");
+  p.link = static_cast<uint16_t>(batch.link_count);
+  LinkNews& news = batch.links[batch.link_count++];
+  news = LinkNews{};
+  news.what = LinkNews::What::kOther;
+  news.family = p.family;
+  news.sender = src;
+  news.target = dst;
 }
 
 template <class Key>
@@ -73,7 +86,7 @@ Drop name_inner(Packet& p, Key& key, uint8_t protocol, uint32_t offset,
 }
 
 // The quoted header's own sum and lengths are not judged: routers on the way have changed them.
-Drop name_error4(Packet& p, uint32_t readable) noexcept {
+Drop name_error4(Batch& batch, Packet& p, uint32_t readable) noexcept {
   constexpr uint32_t kAt = wire::kIcmpHeaderLength;
   const wire::Ipv4Header* ip = wire::check_ipv4(p.data + p.l4 + kAt, readable - kAt);
   if (ip == nullptr || ip->version() != 4 || ip->header_length() < wire::kIpv4HeaderMin ||
@@ -84,12 +97,13 @@ Drop name_error4(Packet& p, uint32_t readable) noexcept {
   const uint32_t offset = kAt + static_cast<uint32_t>(ip->header_length());
   const Drop drop = name_inner(p, p.key4, ip->protocol, offset, readable);
   if (p.kind != Kind::kIcmpError) return drop;
+  tell_outer(batch, p, key_src(p.key4), key_dst(p.key4));
   p.key4.src = ip->dst.raw();
   p.key4.dst = ip->src.raw();
   return drop;
 }
 
-Drop name_error6(Packet& p, uint32_t readable) noexcept {
+Drop name_error6(Batch& batch, Packet& p, uint32_t readable) noexcept {
   constexpr uint32_t kAt = wire::kIcmpHeaderLength;
   constexpr uint32_t kBehind = kAt + wire::kIpv6HeaderLength;
   const wire::Ipv6Header* ip = wire::check_ipv6(p.data + p.l4 + kAt, readable - kAt);
@@ -99,6 +113,7 @@ Drop name_error6(Packet& p, uint32_t readable) noexcept {
   if (end.later_fragment) return Drop::kNone;
   const Drop drop = name_inner(p, p.key6, end.protocol, kBehind + end.bytes, readable);
   if (p.kind != Kind::kIcmpError) return drop;
+  tell_outer(batch, p, key_src(p.key6), key_dst(p.key6));
   std::memcpy(p.key6.src, ip->dst, 16);
   std::memcpy(p.key6.dst, ip->src, 16);
   return drop;
@@ -106,7 +121,7 @@ Drop name_error6(Packet& p, uint32_t readable) noexcept {
 
 }  // namespace
 
-Drop name_icmp4(Packet& p, uint32_t readable) noexcept {
+Drop name_icmp4(Batch& batch, Packet& p, uint32_t readable) noexcept {
   const wire::IcmpHeader* icmp = wire::check_icmp(p.data + p.l4, readable);
   if (icmp == nullptr) return Drop::kShortL4;
   p.icmp_type = icmp->type;
@@ -115,7 +130,7 @@ Drop name_icmp4(Packet& p, uint32_t readable) noexcept {
   if (icmp->type == wire::kIcmpEchoRequest || icmp->type == wire::kIcmpEchoReply) {
     return name_echo(p, p.key4, icmp->type == wire::kIcmpEchoRequest, icmp->id.raw());
   }
-  return wire::icmp4_is_flow_error(icmp->type) ? name_error4(p, readable) : Drop::kNone;
+  return wire::icmp4_is_flow_error(icmp->type) ? name_error4(batch, p, readable) : Drop::kNone;
 }
 
 Drop name_icmp6(Batch& batch, Packet& p, uint32_t readable, uint32_t payload) noexcept {
@@ -132,7 +147,7 @@ Drop name_icmp6(Batch& batch, Packet& p, uint32_t readable, uint32_t payload) no
     case wire::kIcmp6NeighbourAdvertisement:
       return name_ndp(batch, p, readable, payload);
     default:
-      return wire::icmp6_is_flow_error(icmp->type) ? name_error6(p, readable) : Drop::kNone;
+      return wire::icmp6_is_flow_error(icmp->type) ? name_error6(batch, p, readable) : Drop::kNone;
   }
 }
 

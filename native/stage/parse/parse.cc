@@ -44,7 +44,7 @@ void forget_previous(Packet& p, const PortRow& port) noexcept {
   p.family = p.protocol = p.tcp_flags = p.icmp_type = p.icmp_code = 0;
   p.flags &= kFlagsOfDriver;
   p.l3 = p.l4 = p.inner_l3 = p.inner_l4 = p.link = p.ip_length = 0;
-  p.ttl = p.direction = p.inner_protocol = 0;
+  p.ttl = p.direction = p.inner_protocol = p.l4_header = 0;
   p.vlan = 0;
   p.vlan_count = 0;
 }
@@ -80,6 +80,7 @@ Drop name_tcp(const Context& in, Packet& p, Key& key, const L4& l4) noexcept {
   key.sport = tcp->sport.raw();
   key.dport = tcp->dport.raw();
   p.tcp_flags = tcp->flags;
+  p.l4_header = static_cast<uint8_t>(header);
   p.kind = Kind::kIp;
   judge_sum(in, p, key, tcp->checksum.raw(), l4.payload);
   return Drop::kNone;
@@ -95,6 +96,7 @@ Drop name_udp(const Context& in, Packet& p, Key& key, const L4& l4) noexcept {
   } else if (length < wire::kUdpHeaderLength || length > l4.payload) {
     return Drop::kBadL4Header;
   }
+  p.l4_header = wire::kUdpHeaderLength;
   key.sport = udp->sport.raw();
   key.dport = udp->dport.raw();
   p.kind = Kind::kIp;
@@ -112,7 +114,7 @@ template <class Key>
     p.kind = Kind::kIp;
     return Drop::kNone;
   }
-  if (p.family == 4 && p.protocol == kProtocolIcmp) return name_icmp4(p, l4.readable);
+  if (p.family == 4 && p.protocol == kProtocolIcmp) return name_icmp4(in.batch, p, l4.readable);
   if (p.family == 6 && p.protocol == kProtocolIcmp6) {
     return name_icmp6(in.batch, p, l4.readable, l4.payload);
   }

@@ -21,7 +21,7 @@ using namespace rewriting;
 // One off the TTL takes 1 off the word it stands in: what that adds to a one's complement sum.
 constexpr uint16_t kTtlDelta = 0xfffe;
 
-constexpr uint16_t kFlagsUntouched = kFlagUntranslated | kFlagPassThrough | kFlagOurs;
+constexpr uint16_t kFlagsUntouched = kFlagUntranslated | kFlagOurs;
 constexpr uint16_t kFlagsSum = kFlagPartialChecksum | kFlagForceComplete;
 
 // Both ports in one store; they lie in the record as on the wire.
@@ -141,7 +141,17 @@ struct Macs {
   }
 };
 
+// To the host behind the port: its addresses are translated, nothing else is ours to change.
+[[gnu::noinline]] void translate_only(Packet& p) noexcept {
+  if (p.side == nullptr) return;
+  if (p.family == 6) return translate6(p, wire::at<wire::Ipv6Header>(p.data + p.l3));
+  auto* ip = wire::at<wire::Ipv4Header>(p.data + p.l3);
+  const uint16_t delta = translate4(p, ip);
+  ip->checksum.set_raw(sum_apply(ip->checksum.raw(), delta));
+}
+
 void forward(Packet& p, const Rewrite::Table& table, Macs& macs) noexcept {
+  if (__builtin_expect(p.flags & kFlagPassThrough, 0)) return translate_only(p);
   if (p.family == 4) {
     auto* ip = wire::at<wire::Ipv4Header>(p.data + p.l3);
     const uint32_t delta = p.side != nullptr ? translate4(p, ip) : 0;
