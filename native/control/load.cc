@@ -87,6 +87,15 @@ void load_route(const TableSet& set, const LoadContext& c, Tables& t) {
   r.reachable_ms = set.settings->neighbour_reachable_ms;
 }
 
+void load_own(const TableSet& set, Tables& t) {
+  for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
+    const auto& a = set.addresses[i];
+    if (a.flags & 1) continue;
+    t.service.own.push_back({IpAddress::from_bytes(a.address, a.family), a.network, a.family});
+  }
+  std::sort(t.service.own.begin(), t.service.own.end());
+}
+
 void load_ends(const TableSet& set, const LoadContext& c, Tables& t) {
   const uint32_t n = set.size(Section::kPorts);
   t.parse.port_count = t.rewrite.port_count = t.originate.port_count = t.output.port_count = n;
@@ -206,6 +215,7 @@ std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::str
   t->nat.services = t->services.get();
   t->nat.ports = c.ports;
   t->nat.pod_ranges.assign(set.pod_ranges, set.pod_ranges + set.size(Section::kPodRanges));
+  load_own(set, *t);
   load_route(set, c, *t);
   load_ends(set, c, *t);
   return t;
