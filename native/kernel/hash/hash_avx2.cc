@@ -29,7 +29,8 @@ Sip4 start(HashSeed seed) noexcept {
               _mm256_set1_epi64x(static_cast<int64_t>(seed.k0 ^ 0x6c7967656e657261)),
               _mm256_set1_epi64x(static_cast<int64_t>(seed.k1 ^ 0x7465646279746573))};
 }
-void round(Sip4& s) noexcept {
+// Forced into the loops: called, the states would go through memory, and scalar would be faster.
+[[gnu::always_inline]] inline void round(Sip4& s) noexcept {
   s.v0 = _mm256_add_epi64(s.v0, s.v1);
   s.v2 = _mm256_add_epi64(s.v2, s.v3);
   s.v1 = _mm256_xor_si256(rotate<13>(s.v1), s.v0);
@@ -41,13 +42,13 @@ void round(Sip4& s) noexcept {
   s.v3 = _mm256_xor_si256(rotate<21>(s.v3), s.v0);
   s.v2 = rotate32(s.v2);
 }
-void absorb(Sip4& s, __m256i words) noexcept {
+[[gnu::always_inline]] inline void absorb(Sip4& s, __m256i words) noexcept {
   s.v3 = _mm256_xor_si256(s.v3, words);
   round(s);
   s.v0 = _mm256_xor_si256(s.v0, words);
 }
 // Each lane's hash, folded into its low half.
-__m256i finish(Sip4& s, size_t key_bytes) noexcept {
+[[gnu::always_inline]] inline __m256i finish(Sip4& s, size_t key_bytes) noexcept {
   absorb(s, _mm256_set1_epi64x(static_cast<int64_t>(uint64_t{key_bytes} << 56)));
   s.v2 = _mm256_xor_si256(s.v2, _mm256_set1_epi64x(0xff));
   round(s);
