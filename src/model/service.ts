@@ -54,3 +54,9 @@ export const endpointKey = (e: Endpoint): string => formatEndpoint(e.address, e.
 /** What a packet to the service is found by. */
 export const frontKey = (s: Service): string =>
   `${s.network} ${s.protocol} ${formatEndpoint(s.address, s.port)}`;
+
+/** A total order over places, equal on all nodes: 0 for the same address and port. */
+export function compareEndpoints(a: Endpoint, b: Endpoint): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+  return a.port - b.port;
+}

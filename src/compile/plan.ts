@@ -1,0 +1,202 @@
+// Two models -> what would change, as data; nothing is done.
+import { formatEndpoint } from "../kit/ip.js";
+import type { Model } from "../model/model.js";
+import {
+  type Endpoint,
+  endpointKey,
+  type Service,
+  serviceKey,
+  serviceLabel,
+} from "../model/service.js";
+
+export interface Change {
+  readonly change: "add" | "remove" | "change";
+  readonly kind: "port" | "route" | "neighbour" | "node" | "settings" | "service" | "endpoint";
+  readonly name: string;
+  readonly detail: string;
+  /** True: a running dataplane must be started again for it. */
+  readonly restart: boolean;
+}
+export type Plan = readonly Change[];
+
+const text = (value: unknown): string =>
+  value === undefined ? "none" : typeof value === "string" ? value : JSON.stringify(value);
+
+/** "key: old -> new" of each field that differs. */
+function difference(before: object, after: object, without: readonly string[] = []): string {
+  const old = before as Record<string, unknown>;
+  const now = after as Record<string, unknown>;
+  return [...new Set([...Object.keys(old), ...Object.keys(now)])]
+    .filter(
+      (key) => !without.includes(key) && JSON.stringify(old[key]) !== JSON.stringify(now[key]),
+    )
+    .map((key) => `${key}: ${text(old[key])} -> ${text(now[key])}`)
+    .join(", ");
+}
+
+interface Kind<T> {
+  readonly kind: Change["kind"];
+  keyOf(item: T): string;
+  nameOf(item: T): string;
+  about(item: T): string;
+  changed(before: T, after: T): string;
+  restart(before: T | undefined, after: T | undefined): boolean;
+}
+
+function compare<T extends object>(
+  before: readonly T[],
+  after: readonly T[],
+  kind: Kind<T>,
+): Change[] {
+  const old = new Map(before.map((item) => [kind.keyOf(item), item]));
+  const changes: Change[] = [];
+  const say = (
+    change: Change["change"],
+    a: T | undefined,
+    b: T | undefined,
+    detail: string,
+  ): void => {
+    const item = (b ?? a) as T;
+    changes.push({
+      change,
+      kind: kind.kind,
+      name: kind.nameOf(item),
+      detail,
+      restart: kind.restart(a, b),
+    });
+  };
+  for (const item of after) {
+    const key = kind.keyOf(item);
+    const was = old.get(key);
+    old.delete(key);
+    if (was === item) continue;
+    if (!was) say("add", undefined, item, kind.about(item));
+    else {
+      const detail = kind.changed(was, item);
+      if (detail !== "") say("change", was, item, detail);
+    }
+  }
+  for (const item of old.values()) say("remove", item, undefined, kind.about(item));
+  return changes;
+}
+
+const plain = <T extends object>(
+  kind: Change["kind"],
+  nameOf: (item: T) => string,
+  about: (item: T) => string,
+  restart: Kind<T>["restart"] = () => false,
+): Kind<T> => ({
+  kind,
+  keyOf: nameOf,
+  nameOf,
+  about,
+  changed: (a, b) => difference(a, b),
+  restart,
+});
+
+const portFields = ["addresses", "checksum", "network", "mac"];
+const ports = plain<Model["ports"][number]>(
+  "port",
+  (p) => p.name,
+  (p) => `${p.driver} on ${p.interface}`,
+  // Only what stands in tables changes on a port that is open.
+  (a, b) => !a || !b || difference(a, b, portFields) !== "",
+);
+const routes = plain<Model["routes"][number]>(
+  "route",
+  (r) => r.to,
+  (r) => `${r.via ? `via ${r.via} ` : ""}port ${r.port}`,
+);
+const neighbours = plain<Model["neighbours"][number]>(
+  "neighbour",
+  (n) => `${n.address} port ${n.port}`,
+  (n) => n.mac,
+);
+const services: Kind<Service> = {
+  kind: "service",
+  keyOf: serviceKey,
+  nameOf: serviceLabel,
+  about: (s) =>
+    `${s.protocol} ${formatEndpoint(s.address, s.port)}, ${s.verdict}, ${s.endpoints.length} endpoints`,
+  changed: (a, b) => difference(a, b, ["endpoints"]),
+  restart: () => false,
+};
+
+function endpointsOf(service: Service): Kind<Endpoint> {
+  const about = (e: Endpoint): string => (e.choosable ? "takes new flows" : "keeps its flows");
+  return {
+    ...plain<Endpoint>("endpoint", endpointKey, about),
+    nameOf: (e) => `${serviceLabel(service)} ${endpointKey(e)}`,
+  };
+}
+
+function endpointChanges(before: readonly Service[], after: readonly Service[]): Change[] {
+  const old = new Map(before.map((s) => [serviceKey(s), s]));
+  return after.flatMap((service) => {
+    const was = old.get(serviceKey(service));
+    return was && was !== service
+      ? compare(was.endpoints, service.endpoints, endpointsOf(service))
+      : [];
+  });
+}
+
+/** Settings that the native side takes once, when it is made. */
+const fixedSettings = ["name", "workers", "frames", "nat", "controlSocket"];
+const fixedFlows = ["capacity", "capacity6", "hash", "seed"];
+
+function settingsChanges(before: Model, after: Model): Change[] {
+  const changes: Change[] = [];
+  const node = difference(before.node, after.node);
+  if (node)
+    changes.push({
+      change: "change",
+      kind: "node",
+      name: after.node.name,
+      detail: node,
+      restart: false,
+    });
+  const say = (name: string, a: object, b: object, restart: (key: string) => boolean): void => {
+    for (const key of Object.keys(b)) {
+      const detail = difference(
+        { [key]: (a as Record<string, unknown>)[key] },
+        { [key]: (b as Record<string, unknown>)[key] },
+      );
+      const path = name ? `${name}.${key}` : key;
+      if (detail && key !== "flows")
+        changes.push({
+          change: "change",
+          kind: "settings",
+          name: path,
+          detail,
+          restart: restart(key),
+        });
+    }
+  };
+  say("", before.settings, after.settings, (key) => fixedSettings.includes(key));
+  say("flows", before.settings.flows, after.settings.flows, (key) => fixedFlows.includes(key));
+  return changes;
+}
+
+/** `before` null: nothing runs yet, everything is new. */
+export function plan(before: Model | null, after: Model): Plan {
+  return [
+    ...compare(before?.ports ?? [], after.ports, ports),
+    ...compare(before?.routes ?? [], after.routes, routes),
+    ...compare(before?.neighbours ?? [], after.neighbours, neighbours),
+    ...(before ? settingsChanges(before, after) : []),
+    ...compare(before?.services ?? [], after.services, services),
+    ...endpointChanges(before?.services ?? [], after.services),
+  ];
+}
+
+const signs = { add: "+", remove: "-", change: "~" } as const;
+
+export function renderPlan(changes: Plan): string {
+  if (changes.length === 0) return "no changes";
+  return changes
+    .map(
+      (c) =>
+        `${signs[c.change]} ${c.kind} ${c.name}: ${c.detail}${c.restart ? " (needs a restart)" : ""}`,
+    )
+    .join("\n");
+}

@@ -1,0 +1,262 @@
+// Model -> the bytes of a table set (schema/tables.json): header, section rows, rows, in one buffer.
+import {
+  addressRowSize,
+  ChecksumMode,
+  endpointMax,
+  endpointRowSize,
+  neighbourRowSize,
+  type PortRow,
+  podRangeRowSize,
+  portNone,
+  portRowSize,
+  routeMax,
+  routeRowSize,
+  Section,
+  type SettingsRow,
+  sectionRowSize,
+  serviceMax,
+  serviceRowSize,
+  settingsRowSize,
+  snatSourceRowSize,
+  tablesHeaderSize,
+  tablesMagic,
+  tablesVersion,
+  writeAddressRow,
+  writeEndpointRow,
+  writeNeighbourRow,
+  writePodRangeRow,
+  writePortRow,
+  writeRouteRow,
+  writeSectionRow,
+  writeServiceRow,
+  writeSettingsRow,
+  writeSnatSourceRow,
+  writeTablesHeader,
+} from "../gen/layout.js";
+import { check } from "../kit/check.js";
+import { NodeplaneError } from "../kit/error.js";
+import { macBytes } from "../kit/ip.js";
+import type { Model } from "../model/model.js";
+import type { Port } from "../model/port.js";
+import { defaultNetwork } from "../model/service.js";
+import type { Settings } from "../model/settings.js";
+import type { Draft, IdDirectory } from "./ids.js";
+import { masqueradeOf, podRangeRows, snatSourceRows } from "./nat.js";
+import { addressRows, neighbourRows, routeRows } from "./routes.js";
+import { echoRow, endpointRow, type Front, frontsOf, serviceRow } from "./services.js";
+
+export type { Model } from "../model/model.js";
+
+/** What an opened port is; compile cannot know. */
+export interface PortFacts {
+  readonly id: number;
+  /** Six bytes, zero when it has none. */
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+}
+
+export interface Compiled {
+  readonly bytes: Uint8Array;
+  /** To be called once the bytes are published: makes their ids the directory's. */
+  commit(): void;
+}
+
+export interface CompileOptions {
+  /** By port name; without, a port's id is its place and its MAC and MTU are the wished ones. */
+  readonly ports?: ReadonlyMap<string, PortFacts>;
+  /** A replay: nothing is sent unasked. */
+  readonly offline?: boolean;
+}
+
+const toHostFlag = 1;
+const quietFlag = 2;
+/** MTU of a port that nobody gave one (design section 8). */
+export const mtuDefault = 1500;
+
+/** Rows of one section: how many, how long, and how to write them all. */
+interface Rows {
+  readonly kind: number;
+  readonly count: number;
+  readonly size: number;
+  write(view: DataView, start: number): void;
+}
+
+function rowsOf<R>(
+  kind: number,
+  size: number,
+  rows: readonly R[],
+  write: (view: DataView, at: number, row: R) => void,
+): Rows {
+  const writeAll = (view: DataView, start: number): void => {
+    rows.forEach((row, i) => {
+      write(view, start + i * size, row);
+    });
+  };
+  return { kind, size, count: rows.length, write: writeAll };
+}
+
+function settingsRow({ flows: { timers }, ...s }: Settings): SettingsRow {
+  return {
+    tcpSynSentMs: timers.tcpSynSent,
+    tcpSynReceivedMs: timers.tcpSynReceived,
+    tcpEstablishedMs: timers.tcpEstablished,
+    tcpFinWaitMs: timers.tcpFinWait,
+    tcpLastAckMs: timers.tcpLastAck,
+    tcpTimeWaitMs: timers.tcpTimeWait,
+    tcpClosedMs: timers.tcpClosed,
+    tcpPickedUpMs: timers.tcpPickedUp,
+    udpUnrepliedMs: timers.udpUnreplied,
+    udpRepliedMs: timers.udpReplied,
+    icmpMs: timers.icmp,
+    sctpMs: timers.sctp,
+    neighbourReachableMs: s.neighbourTimers.reachable,
+    neighbourRetryMs: s.neighbourTimers.retry,
+    neighbourTries: s.neighbourTimers.tries,
+    icmpErrorsPerSecond: s.icmp.errorsPerSecond,
+    snatPortLow: s.nat.portLow,
+    snatPortHigh: s.nat.portHigh,
+    tcpPickup: s.tcp.pickup ? 1 : 0,
+  };
+}
+
+function portRow(
+  port: Port,
+  facts: PortFacts,
+  model: Model,
+  idOf: (name: string) => number,
+  draft: Draft,
+  offline: boolean,
+): PortRow {
+  const owner = model.ports.find((p) => p.host === port.name);
+  return {
+    mtu: port.mtu || facts.mtu,
+    id: facts.id,
+    network: draft.network(port.network),
+    hostPort: port.host === null ? portNone : idOf(port.host),
+    hostOf: owner ? idOf(owner.name) : portNone,
+    checksumMode: ChecksumMode[port.checksum],
+    flags: (port.take === "services" ? toHostFlag : 0) | (offline ? quietFlag : 0),
+    mac: port.mac === null ? facts.mac : macBytes(port.mac),
+  };
+}
+
+function limit(what: string, count: number, max: number): void {
+  if (count > max) throw new NodeplaneError("limit_exceeded", { what, count, limit: max });
+}
+
+function serviceSections(fronts: readonly Front[], draft: Draft, model: Model): Rows[] {
+  const masquerade = masqueradeOf(model.node);
+  const echoes = fronts.reduce((n, front) => n + (front.echo === null ? 0 : 1), 0);
+  const last = fronts.at(-1);
+  const endpoints = last ? last.first + last.named.endpoints.length : 0;
+  limit("services", fronts.length + echoes, serviceMax);
+  limit("endpoints", endpoints, endpointMax);
+  const writeServices = (view: DataView, start: number): void => {
+    let at = start;
+    for (const front of fronts) {
+      const row = serviceRow(front, draft.network(front.service.network), masquerade);
+      writeServiceRow(view, at, row);
+      at += serviceRowSize;
+      if (front.echo === null) continue;
+      writeServiceRow(view, at, echoRow(row, front.echo));
+      at += serviceRowSize;
+    }
+  };
+  const writeEndpoints = (view: DataView, start: number): void => {
+    let at = start;
+    for (const { named } of fronts) {
+      named.endpoints.forEach((endpoint, i) => {
+        writeEndpointRow(view, at, endpointRow(endpoint, named.ids[i] as number));
+        at += endpointRowSize;
+      });
+    }
+  };
+  return [
+    {
+      kind: Section.services,
+      size: serviceRowSize,
+      count: fronts.length + echoes,
+      write: writeServices,
+    },
+    { kind: Section.endpoints, size: endpointRowSize, count: endpoints, write: writeEndpoints },
+  ];
+}
+
+function pack(sections: readonly Rows[]): Uint8Array {
+  const align = 8;
+  let end = tablesHeaderSize + sections.length * sectionRowSize;
+  const offsets = sections.map(({ count, size }) => {
+    const offset = Math.ceil(end / align) * align;
+    end = offset + count * size;
+    return offset;
+  });
+  const bytes = new Uint8Array(end);
+  const view = new DataView(bytes.buffer);
+  writeTablesHeader(view, 0, {
+    magic: tablesMagic,
+    version: tablesVersion,
+    byteLength: end,
+    sectionCount: sections.length,
+  });
+  sections.forEach((section, s) => {
+    const offset = offsets[s] as number;
+    const { kind, count, size } = section;
+    writeSectionRow(view, tablesHeaderSize + s * sectionRowSize, {
+      kind,
+      offset,
+      count,
+      rowSize: size,
+    });
+    section.write(view, offset);
+  });
+  return bytes;
+}
+
+/** Throws NodeplaneError limit_exceeded; the directory is untouched until commit. */
+export function compile(
+  model: Model,
+  directory: IdDirectory,
+  options: CompileOptions = {},
+): Compiled {
+  const draft = directory.draft();
+  const facts = model.ports.map((port, i): PortFacts => {
+    const known = options.ports?.get(port.name);
+    return known ?? { id: i, mac: new Uint8Array(6), mtu: port.mtu || mtuDefault };
+  });
+  const ids = new Map(model.ports.map((port, i) => [port.name, (facts[i] as PortFacts).id]));
+  const idOf = (name: string): number => {
+    const id = ids.get(name);
+    check(id !== undefined, `port ${name} of the model exists`);
+    return id;
+  };
+  const networkId = (name: string): number => draft.network(name);
+  const fronts = frontsOf(model.services, draft);
+  const routes = routeRows(model, idOf, networkId);
+  limit("routes", routes.length, routeMax);
+  const ports = model.ports.map((port, i) =>
+    portRow(port, facts[i] as PortFacts, model, idOf, draft, options.offline ?? false),
+  );
+  ports.sort((a, b) => a.id - b.id);
+  const addresses = addressRows(model, idOf, networkId);
+  const bytes = pack([
+    rowsOf(Section.settings, settingsRowSize, [settingsRow(model.settings)], writeSettingsRow),
+    rowsOf(Section.ports, portRowSize, ports, writePortRow),
+    rowsOf(Section.addresses, addressRowSize, addresses, writeAddressRow),
+    rowsOf(Section.routes, routeRowSize, routes, writeRouteRow),
+    rowsOf(Section.neighbours, neighbourRowSize, neighbourRows(model, idOf), writeNeighbourRow),
+    ...serviceSections(fronts, draft, model),
+    rowsOf(
+      Section.podRanges,
+      podRangeRowSize,
+      podRangeRows(model.node, networkId(defaultNetwork)),
+      writePodRangeRow,
+    ),
+    rowsOf(
+      Section.snatSources,
+      snatSourceRowSize,
+      snatSourceRows(model.ports, model.node, idOf),
+      writeSnatSourceRow,
+    ),
+  ]);
+  return { bytes, commit: () => draft.commit() };
+}
