@@ -92,7 +92,8 @@ bool Plane::take_ports(const TableSet& set, std::string* error) {
     add(s.family, s.protocol, 0, port, port, s.address);
     for (uint32_t e = s.endpoint_first; e < s.endpoint_first + s.endpoint_count; ++e) {
       const auto& endpoint = set.endpoints[e];
-      const uint16_t from = swap16(endpoint.be_port);
+      // An echo shares its service's endpoints, whose ports say nothing of it.
+      const uint16_t from = port == 0 ? 0 : swap16(endpoint.be_port);
       add(endpoint.family, s.protocol, 1, from, from, endpoint.address);
     }
   }
