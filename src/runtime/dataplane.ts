@@ -1,0 +1,159 @@
+// A running dataplane: opens ports, publishes models, starts and stops the workers. Thinking is
+// done in compile/; here it is applied.
+import { randomBytes } from "node:crypto";
+
+import { IdDirectory } from "../compile/ids.js";
+import { type Plan, plan } from "../compile/plan.js";
+import { compile, type Model, type PortFacts } from "../compile/tables.js";
+import { NodeplaneError, messageOf } from "../kit/error.js";
+import { type NativeDataplane, type NativeInfo, nativeModule } from "./native.js";
+
+export interface OpenedPort extends PortFacts {
+  readonly name: string;
+  readonly queues: number;
+  /** What the driver made of it, for people. */
+  readonly description: string;
+}
+
+export interface OpenOptions {
+  /** A replay: no workers; nothing is sent unasked; the packets' times are the clock. */
+  readonly offline?: boolean;
+  /** No corridor: ports 0 and 1 joined, to measure the drivers alone. */
+  readonly bridge?: boolean;
+}
+
+/** Dataplanes that must be closed when the process ends: workers do not stop by themselves. */
+const open = new Set<Dataplane>();
+let hooked = false;
+
+function closeAtExit(): void {
+  if (hooked) return;
+  hooked = true;
+  process.on("exit", () => {
+    for (const dataplane of [...open]) dataplane.close();
+  });
+}
+
+export class Dataplane {
+  readonly native: NativeDataplane;
+  /** Names of the ids that rows carry. */
+  readonly directory = new IdDirectory();
+  readonly ports: readonly OpenedPort[];
+  readonly offline: boolean;
+  #model: Model;
+  #closed = false;
+
+  private constructor(native: NativeDataplane, model: Model, options: OpenOptions) {
+    this.native = native;
+    this.offline = options.offline ?? false;
+    this.#model = model;
+    this.ports = model.ports.map((port) => {
+      try {
+        const opened = native.openPort({
+          name: port.name,
+          driver: this.offline ? "pcap" : port.driver,
+          interface: port.interface,
+          queues: port.queues,
+          mtu: port.mtu,
+          options: { ...port.options },
+        });
+        return { ...opened, name: port.name };
+      } catch (cause) {
+        throw new NodeplaneError("port_open_failed", { port: port.name, message: messageOf(cause) });
+      }
+    });
+    this.#publish(model);
+  }
+
+  /** Opens the model's ports and publishes it; workers start with start(). Throws NodeplaneError. */
+  static open(model: Model, options: OpenOptions = {}): Dataplane {
+    const s = model.settings;
+    const seed = s.flows.seed;
+    const native = new (nativeModule().Dataplane)({
+      workers: options.offline ? 1 : s.workers.count,
+      frames: s.frames.count,
+      frameSize: s.frames.size,
+      hugePages: s.frames.hugePages,
+      flowCapacity4: s.flows.capacity,
+      flowCapacity6: s.flows.capacity6,
+      hash: s.flows.hash,
+      // A replay is the same every time; a live table's secret is nobody's.
+      hashSeed: seed ? Buffer.from(seed, "hex") : options.offline ? Buffer.alloc(16) : randomBytes(16),
+      mode: s.workers.mode,
+      pin: [...s.workers.pin],
+      snatPortLow: s.nat.portLow,
+      snatPortHigh: s.nat.portHigh,
+      bridge: options.bridge ?? false,
+    });
+    try {
+      const dataplane = new Dataplane(native, model, options);
+      open.add(dataplane);
+      closeAtExit();
+      return dataplane;
+    } catch (cause) {
+      native.close();
+      throw cause;
+    }
+  }
+
+  get model(): Model {
+    return this.#model;
+  }
+
+  /** What apply would change. */
+  plan(model: Model): Plan {
+    return plan(this.#model, model);
+  }
+
+  /** Makes the model true, between two batches, for every worker. Throws and changes nothing otherwise. */
+  apply(model: Model): Plan {
+    if (this.#closed) throw new NodeplaneError("runtime_state", { message: "the dataplane is closed" });
+    const fixed = JSON.stringify(this.#model.ports.map((p) => ({ ...p, addresses: [] })));
+    if (JSON.stringify(model.ports.map((p) => ({ ...p, addresses: [] }))) !== fixed) {
+      throw new NodeplaneError("runtime_state", {
+        message: "ports are fixed while nodeplane runs (addresses may change): restart it",
+      });
+    }
+    const changes = this.plan(model);
+    this.#publish(model);
+    this.#model = model;
+    return changes;
+  }
+
+  start(): void {
+    this.native.start();
+  }
+
+  info(): NativeInfo {
+    return this.native.info();
+  }
+
+  /** Offline: runs to the end of the inputs of these ports; equal times go in their order. */
+  async replay(ports: readonly string[]): Promise<void> {
+    const ids = ports.map((name) => {
+      const port = this.ports.find((p) => p.name === name);
+      if (!port) throw new NodeplaneError("runtime_state", { message: `no port ${name}` });
+      return port.id;
+    });
+    await this.native.replay(ids);
+  }
+
+  /** Stops the workers, closes the ports, gives every frame back. False: the frames' books do not balance. */
+  close(): boolean {
+    if (this.#closed) return true;
+    this.#closed = true;
+    open.delete(this);
+    return this.native.close();
+  }
+
+  #publish(model: Model): void {
+    const facts = new Map(this.ports.map((p) => [p.name, p]));
+    const compiled = compile(model, this.directory, { ports: facts, offline: this.offline });
+    try {
+      this.native.publish(compiled.bytes);
+    } catch (cause) {
+      throw new NodeplaneError("runtime_state", { message: messageOf(cause) });
+    }
+    compiled.commit();
+  }
+}
