@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/memory.h"
+#include "base/sum.h"
 #include "table/flow_pool.h"
 #include "table/flow_wheel.h"
 
@@ -14,34 +15,8 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr uint32_t kCapacityMax = 1u << 30;     // an entry is record << 1 | direction
 constexpr uint32_t kTimeoutMax = 0x7fffffff;    // ages are 31 bits of milliseconds, 24 days
 constexpr uint32_t kTimeoutUntilSet = 120'000;  // before control has said anything
-constexpr uint32_t kLeapSlack = 1000;           // ms by which workers' clocks may differ
+constexpr uint32_t kSkewMax = 1000;             // ms by which workers' clocks may differ
 constexpr Time kSleepMax = 30 * kSecond;        // a sleeping owner looks at its notices this often
-
-uint16_t word_at(const uint8_t* p) noexcept {
-  uint16_t v;
-  std::memcpy(&v, p, 2);
-  return v;
-}
-
-// RFC 1624 equation 3: the sum of ~m + m' over changed words. Unchanged ones add nothing, so that an
-// untouched sum stays as it is, negative zero included.
-struct Delta {
-  uint32_t sum = 0;
-  void change(uint16_t before, uint16_t after) noexcept {
-    if (before != after) sum += static_cast<uint16_t>(~before) + uint32_t{after};
-  }
-  void change(const void* before, const void* after, size_t bytes) noexcept {
-    for (size_t i = 0; i < bytes; i += 2) {
-      change(word_at(static_cast<const uint8_t*>(before) + i),
-             word_at(static_cast<const uint8_t*>(after) + i));
-    }
-  }
-  uint16_t folded() const noexcept {
-    uint32_t s = (sum & 0xffff) + (sum >> 16);
-    s = (s & 0xffff) + (s >> 16);
-    return s == 0xffff ? 0 : static_cast<uint16_t>(s);
-  }
-};
 
 // What a packet with `key` becomes: the mirror of the opposite direction's key.
 template <class Side, class Key>
@@ -51,20 +26,8 @@ void set_rewrite(Side& s, const Key& key, const Key& opposite) noexcept {
   std::memcpy(&s.new_dst, &opposite.src, sizeof s.new_dst);
   s.new_sport = opposite.dport;
   s.new_dport = opposite.sport;
-  Delta addresses;
-  addresses.change(&key.src, &s.new_src, sizeof s.new_src);
-  addresses.change(&key.dst, &s.new_dst, sizeof s.new_dst);
-  Delta l4;
-  // ICMP for IPv4 has no pseudo-header (RFC 792); ICMPv6 has one (RFC 4443 section 2.3). Of an echo
-  // one port is 0 before and after, the other its identifier. SCTP has a CRC of its own bytes.
-  const uint8_t p = key.protocol;
-  if (p == kProtocolTcp || p == kProtocolUdp || p == kProtocolIcmp6) l4 = addresses;
-  if (p != kProtocolSctp) {
-    l4.change(key.sport, s.new_sport);
-    l4.change(key.dport, s.new_dport);
-  }
-  if constexpr (sizeof(Key) == sizeof(KeyV4)) s.l3_delta = addresses.folded();
-  s.l4_delta = l4.folded();
+  if constexpr (sizeof(Key) == sizeof(KeyV4)) s.l3_delta = l3_delta(key, s.new_src, s.new_dst);
+  s.l4_delta = l4_delta(key, s.new_src, s.new_dst, s.new_sport, s.new_dport);
 }
 
 template <class Side>
@@ -344,22 +307,20 @@ void FlowTable<F>::read_notice(uint32_t worker, uint32_t record, Time now) noexc
   wheel.link(record, due);
 }
 
-// Time 0 when the record is dead by any reckoning. A side may have been seen a little after `now`
-// by a worker whose batch began later.
+// The younger direction counts. A side may have been seen a little after `now`, by a worker whose
+// batch began later; what seems to lie further ahead lies more than 24 days back.
 template <class F>
 Time FlowTable<F>::deadline(uint32_t record, Time now) const noexcept {
   const FlowCold& c = cold_[record];
   const uint32_t now_ms = clock_ms(now);
-  int32_t age = kTimeoutMax;
+  uint32_t age = ~0u;
   for (uint32_t d = 0; d < 2; ++d) {
-    age = std::min(age,
-                   static_cast<int32_t>(now_ms - sides_[record << 1 | d].last_seen.load(kRelaxed)));
+    const uint32_t each = now_ms - sides_[record << 1 | d].last_seen.load(kRelaxed);
+    age = std::min(age, each > ~kSkewMax ? 0 : each);
   }
-  const uint32_t state = c.state.load(kRelaxed);
-  const Time limit = timeout_ms(c.protocol, state);
   const Time base = now / kMillisecond;
-  const Time seen = age > 0 ? base - std::min(base, static_cast<Time>(age)) : base;
-  return (seen + limit) * kMillisecond;
+  const Time limit = timeout_ms(c.protocol, c.state.load(kRelaxed));
+  return (base - std::min(base, Time{age}) + limit) * kMillisecond;
 }
 
 template <class F>
@@ -367,14 +328,13 @@ bool FlowTable<F>::visit(uint32_t worker, uint32_t record, Time now, Gone* gone)
   auto& w = impl_->workers[worker];
   if (state_of(record) == FlowState::kNone) return false;  // its notice is on the way
   bool over = deadline(record, now) <= now;
-  if (w.leaping && !over) {
-    // Ages of more than 24 days look like the future: only what was seen since the leap lives.
-    uint32_t since = ~0u;
+  if (w.leaping && !over) {  // ages have gone round: only what was seen since the leap lives
+    const uint32_t from = w.leap_ms - kSkewMax;
+    const uint32_t until = clock_ms(now) + kSkewMax;
+    over = true;
     for (uint32_t d = 0; d < 2; ++d) {
-      since = std::min(since,
-                       sides_[record << 1 | d].last_seen.load(kRelaxed) - (w.leap_ms - kLeapSlack));
+      if (sides_[record << 1 | d].last_seen.load(kRelaxed) - from <= until - from) over = false;
     }
-    over = since > clock_ms(now) - w.leap_ms + 2 * kLeapSlack;
   }
   if (over) return remove(worker, record, gone);
   w.wheel.link(record, FlowWheel::tick_after(deadline(record, now)));

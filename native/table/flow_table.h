@@ -197,10 +197,9 @@ inline void FlowTable<F>::touch(uint32_t worker, FlowRef ref, uint32_t bytes, ui
 template <class F>
 inline bool FlowTable<F>::expired(FlowRef ref, uint8_t protocol, Time now) const noexcept {
   const Side& s = side(ref);
-  const int32_t age =
-      static_cast<int32_t>(clock_ms(now) - s.last_seen.load(std::memory_order_relaxed));
+  const uint32_t age = clock_ms(now) - s.last_seen.load(std::memory_order_relaxed);
   const uint32_t limit = timeout_ms(protocol, s.state.load(std::memory_order_relaxed));
-  if (__builtin_expect(age < static_cast<int32_t>(limit), 1)) return false;
+  if (__builtin_expect(age < limit, 1)) return false;
   return deadline(ref.record, now) <= now;
 }
 
