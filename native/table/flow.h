@@ -19,7 +19,7 @@ struct alignas(64) SideV4 {
   uint16_t new_sport, new_dport;
   uint16_t l3_delta;  // RFC 1624: added to ~sum of the IPv4 header, one's complement, raw order
   uint16_t l4_delta;  // addresses and ports together, for ~sum of TCP/UDP (SCTP has a CRC: unused)
-  std::atomic<uint32_t> next_hop;    // neighbour index, or kNextHopNone
+  std::atomic<uint32_t> next_hop;    // route's: neighbour and generation, or kNextHopNone
   std::atomic<uint32_t> generation;  // of the tables it was last validated with
   std::atomic<uint32_t> last_seen;   // milliseconds on the table's clock
   std::atomic<uint8_t> state;        // FlowState, a copy of the record's for the fast path

@@ -55,7 +55,7 @@ struct NeighbourTable::Guard {
 };
 
 NeighbourTable::NeighbourTable(uint32_t capacity) : capacity_(capacity) {
-  check(capacity > 0 && capacity < kNextHopNone, "neighbour capacity");
+  check(capacity > 0 && capacity <= kNeighbourMax, "neighbour capacity");
   const uint32_t lines = std::bit_ceil(capacity / (kSlots / 2) + 1);
   bucket_mask_ = lines - 1;
   entries_ = static_cast<Entry*>(memory_map(size_t{capacity} * sizeof(Entry), false, nullptr));
@@ -202,6 +202,11 @@ IpAddress NeighbourTable::address(uint32_t index, uint8_t* family) const noexcep
   return name.address;
 }
 
+bool NeighbourTable::names(uint32_t index, uint16_t port, uint8_t family,
+                           const IpAddress& address) const noexcept {
+  return is(entries_[index], Name(port, family, address));
+}
+
 bool NeighbourTable::learn(uint16_t port, uint8_t family, const IpAddress& address,
                            const uint8_t mac[6], bool create, bool override_known,
                            Time now) noexcept {
@@ -265,9 +270,7 @@ bool NeighbourTable::ask(uint32_t index, Time now, uint32_t retry_ms, uint32_t t
   uint64_t word = e.hop.load(std::memory_order_acquire);
   const NeighbourState state = state_of(word);
   if (state == NeighbourState::kStatic) return false;
-  if (state == NeighbourState::kReachable &&
-      now < e.confirmed.load(std::memory_order_relaxed) + reachable_ms * kMillisecond)
-    return false;
+  if (state == NeighbourState::kReachable && !is_old(index, now, reachable_ms)) return false;
   const bool failed = state == NeighbourState::kFailed;
   uint64_t asked_at = e.asked_at.load(std::memory_order_relaxed);
   const Time pause = (failed ? kNeighbourFailedMs : retry_ms) * kMillisecond;

@@ -44,7 +44,15 @@ class NeighbourTable {
     std::memcpy(out.mac, &word, 6);
     return out;
   }
+  // Reachable, and due to be asked again by `ask`.
+  bool is_old(uint32_t index, Time now, uint32_t reachable_ms) const noexcept {
+    const Entry& e = entries_[index];
+    return state_of(e.hop.load(std::memory_order_acquire)) == NeighbourState::kReachable &&
+           now >= e.confirmed.load(std::memory_order_relaxed) + reachable_ms * kMillisecond;
+  }
   IpAddress address(uint32_t index, uint8_t* family) const noexcept;
+  bool names(uint32_t index, uint16_t port, uint8_t family,
+             const IpAddress& address) const noexcept;
   // Before an index is cached. False: the entry has become another address's meanwhile.
   bool pin(uint32_t index, uint16_t port, uint8_t family, const IpAddress& address) noexcept;
   // From ARP or NDP. Adds only with `create`. True: a neighbour became reachable, or its MAC changed.

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "packet/batch.h"
+#include "table/flow.h"
 #include "table/lpm.h"
 #include "table/neighbours.h"
 
@@ -9,13 +10,15 @@ namespace nodeplane {
 
 inline constexpr uint32_t kWaitingMax = 256;  // packets of one worker that wait for neighbours
 inline constexpr uint32_t kWaitingPerNeighbour = 4;
+inline constexpr uint32_t kWaitingLookMs = 10;  // between looks at them when nothing changed
+static_assert(kWaitingMax <= kBatchSize);
 
 // route: to which neighbour? may it still live, does it fit? Decides from the addresses the packet
 // will wear; learns neighbours from what parse read; holds packets until a neighbour answers.
 // reads   side key flags ttl length links     writes  next_hop port_out, the record's next hop, batch.owed
 // table   compile/routes.ts                   state   waiting packets
 // drops   no_route ttl_exceeded too_big needs_fragmenting neighbour_unresolved neighbour_queue_full
-//         neighbour_table_full local_unclaimed not_forwardable
+//         neighbour_table_full local_unclaimed not_forwardable bad_ethertype
 // why     RFC 1812 section 5.2-5.3, RFC 8200, RFC 826, RFC 4861
 struct Route {
   static constexpr const char* kName = "route";
@@ -30,20 +33,32 @@ struct Route {
     NeighbourTable* neighbours = nullptr;
     PortRow ports[kPortMax];
     uint32_t port_mtu[kPortMax] = {};  // the smaller of the wish and the driver's
-    bool port_gso[kPortMax] = {};      // GSO packets are measured by their segments
+    bool port_gso[kPortMax] = {};  // for output; here a large packet is measured by its segments
     uint32_t port_count = 0;
     std::vector<Local> locals;  // sorted by (network, family, address)
     uint32_t retry_ms = 1000, tries = 3, reachable_ms = 30000;
   };
+  // A packet that waits, with what its batch knew of it. The record may be gone when the neighbour
+  // answers, so its decision is copied; packet.side points here once the packet walks again.
   struct Waiting {
+    alignas(64) uint8_t side[sizeof(SideV6)];
     Packet packet;
-    Time since;
-    bool used = false;
+    LinkNews link;
+    IpAddress target;  // the neighbour's address
   };
   struct State {
-    Waiting waiting[kWaitingMax];
-    uint32_t waiting_count = 0;
+    State() noexcept {
+      for (uint16_t i = 0; i < 2 * kWaitingMax; ++i) free[free_count++] = i;
+    }
+    // Those of the last wake stay until the next one, since their packets point into them.
+    Waiting waiting[2 * kWaitingMax];
+    uint16_t free[2 * kWaitingMax];
+    uint16_t order[kWaitingMax];  // waiting ones by arrival
+    uint16_t woken[kWaitingMax];
+    uint32_t free_count = 0, waiting_count = 0, woken_count = 0;
     uint64_t seen_changes = 0;
+    Time look_at = 0;
+    bool closing = false;  // nothing is held any more
   };
   static void run(Batch& batch, const Table& table, State& state) noexcept;
 };
