@@ -94,12 +94,12 @@ const plain = <T extends object>(
   restart,
 });
 
-const portFields = ["addresses", "checksum", "network", "mac"];
+const portFields = ["addresses"];
 const ports = plain<Model["ports"][number]>(
   "port",
   (p) => p.name,
   (p) => `${p.driver} on ${p.interface}`,
-  // Only what stands in tables changes on a port that is open.
+  // Addresses stand in tables; the rest was said when the port was opened.
   (a, b) => !a || !b || difference(a, b, portFields) !== "",
 );
 const routes = plain<Model["routes"][number]>(

@@ -16,6 +16,15 @@ export interface Model {
   readonly settings: Settings;
 }
 
+/** A model and where it came from. */
+export interface Loaded {
+  readonly model: Model;
+  /** Files and directories that it came from, absolute: to be watched. */
+  readonly paths: readonly string[];
+  /** One-line warnings: wishes that this version does not serve. */
+  readonly notices: readonly string[];
+}
+
 export type { DriverName, Neighbour, Node, Port, Route } from "./port.js";
 export type { Endpoint, Protocol, Service, Verdict } from "./service.js";
 export type { FlowTimers, Settings, WorkerMode, ZoneShare } from "./settings.js";

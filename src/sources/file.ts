@@ -13,7 +13,7 @@ import { parseYaml, placeless, type Text } from "../config/yaml.js";
 import { endpointMax, serviceMax } from "../gen/layout.js";
 import { messageOf, type Problem, sortProblems } from "../kit/error.js";
 import { err, ok, type Result } from "../kit/result.js";
-import type { Model } from "../model/model.js";
+import type { Loaded } from "../model/model.js";
 import type { Service } from "../model/service.js";
 import { servicesOf } from "./manifests.js";
 import { type Objects, readObjects } from "./objects.js";
@@ -21,14 +21,6 @@ import { type Objects, readObjects } from "./objects.js";
 /** Of one manifest file, bytes. */
 export const manifestBytesMax = 512 << 20;
 const extensions = [".yaml", ".yml", ".json"];
-
-export interface Loaded {
-  readonly model: Model;
-  /** Files and directories that it came from, absolute: to be watched. */
-  readonly paths: readonly string[];
-  /** One-line warnings: wishes that this version does not serve. */
-  readonly notices: readonly string[];
-}
 
 const unreadable = (file: string, message: string): Problem => ({
   code: "file_unreadable",

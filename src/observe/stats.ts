@@ -1,0 +1,117 @@
+// What a dataplane says of itself: `stats`, and the rates of `top`.
+import { type CounterName, counterAbout, counterNames } from "../gen/counters.js";
+import { type DropName, dropAbout } from "../gen/drops.js";
+import type { Dataplane } from "../runtime/dataplane.js";
+import type { NativeInfo } from "../runtime/native.js";
+import { type Counters, readCounters } from "./counters.js";
+import { table } from "./table.js";
+
+export interface Stats extends Counters {
+  readonly info: NativeInfo;
+  readonly drivers: Record<string, string>;
+}
+
+export const readStats = (dataplane: Dataplane): Stats => ({
+  ...readCounters(dataplane),
+  info: dataplane.info(),
+  drivers: Object.fromEntries(dataplane.ports.map((p) => [p.name, p.description])),
+});
+
+export function renderStats({ info, counts, ports, drivers }: Stats): string {
+  const facts = [
+    ["generation", info.generation],
+    ["workers", info.workers],
+    ["kernels", info.kernel],
+    [
+      "flows",
+      `${info.flows4} of ${info.flowCapacity4} IPv4, ${info.flows6} of ${info.flowCapacity6} IPv6`,
+    ],
+    ["snat ports in use", info.snatInUse],
+    [
+      "frames",
+      `${info.framesFree} of ${info.framesTotal} free, ${info.frameSize} bytes${info.hugePages ? ", huge pages" : ""}`,
+    ],
+  ].map((row) => row.map(String));
+  const byPort = Object.entries(ports).map(([name, p]) => [
+    name,
+    ...[p.rxPackets, p.rxBytes, p.txPackets, p.txBytes].map(String),
+    drivers[name] ?? "",
+  ]);
+  return [
+    table([], facts),
+    table(["PORT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DRIVER"], byPort),
+    table(
+      ["COUNTER", "TOTAL", ""],
+      counterNames.map((n: CounterName) => [n, String(counts[n]), counterAbout[n]]),
+    ),
+  ].join("\n\n");
+}
+
+export function renderDrops(drops: Counters["drops"]): string {
+  const rows = Object.entries(drops) as [DropName, number][];
+  if (rows.length === 0) return "no drops";
+  rows.sort((a, b) => b[1] - a[1]);
+  return table(
+    ["DROP", "PACKETS", ""],
+    rows.map(([name, count]) => [name, String(count), dropAbout[name]]),
+  );
+}
+
+/** What happened per second between two readings. */
+export interface Rates {
+  readonly seconds: number;
+  readonly ports: Record<
+    string,
+    { rxPackets: number; rxBits: number; txPackets: number; txBits: number }
+  >;
+  readonly newFlows: number;
+  readonly drops: Record<string, number>;
+  readonly flows: number;
+}
+
+export function ratesOf(before: Stats, after: Stats, seconds: number): Rates {
+  const per = (now: number, was = 0): number => (now - was) / seconds;
+  const ports = Object.entries(after.ports).map(([name, p]) => {
+    const was = before.ports[name];
+    return [
+      name,
+      {
+        rxPackets: per(p.rxPackets, was?.rxPackets),
+        rxBits: 8 * per(p.rxBytes, was?.rxBytes),
+        txPackets: per(p.txPackets, was?.txPackets),
+        txBits: 8 * per(p.txBytes, was?.txBytes),
+      },
+    ] as const;
+  });
+  const drops = Object.entries(after.drops).map(
+    ([name, n]) => [name, per(n, before.drops[name as DropName])] as const,
+  );
+  return {
+    seconds,
+    ports: Object.fromEntries(ports),
+    newFlows: per(after.counts.flow_new, before.counts.flow_new),
+    drops: Object.fromEntries(drops.filter(([, rate]) => rate > 0)),
+    flows: after.info.flows4 + after.info.flows6,
+  };
+}
+
+export function renderRates(rates: Rates): string {
+  const whole = (n: number): string => Math.round(n).toLocaleString("en-US");
+  const byPort = Object.entries(rates.ports).map(([name, p]) => [
+    name,
+    ...[p.rxPackets, p.rxBits, p.txPackets, p.txBits].map(whole),
+  ]);
+  const drops = Object.entries(rates.drops).sort((a, b) => b[1] - a[1]);
+  const parts = [
+    `${whole(rates.flows)} flows, ${whole(rates.newFlows)} new per second`,
+    table(["PORT", "RX PPS", "RX BPS", "TX PPS", "TX BPS"], byPort),
+  ];
+  if (drops.length > 0)
+    parts.push(
+      table(
+        ["DROP", "PER SECOND"],
+        drops.map(([n, r]) => [n, whole(r)]),
+      ),
+    );
+  return parts.join("\n\n");
+}
