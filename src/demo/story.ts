@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 
 import { clientNet, configuration, createTopology, type Server, spawnIn, type Topology } from "./topology.js";
 import { bulk, type Condition, manifests, web, webPort } from "./services.js";
+import { percentile } from "./percentile.js";
 import type { RequestResult } from "./load.js";
 
 export interface DemoReport {
@@ -33,12 +34,6 @@ const phaseMs = 3_000;
 const bulkSeconds = 2;
 
 const sleep = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
-
-/** The p-th percentile (0 to 1) of unsorted samples, nearest rank. */
-export function percentile(samples: readonly number[], p: number): number {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(p * sorted.length) - 1))] ?? 0;
-}
 
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
