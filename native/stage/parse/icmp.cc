@@ -1,6 +1,5 @@
 #include "stage/parse/icmp.h"
 
-#include "base/check.h"
 #include "stage/parse/chain.h"
 #include "stage/parse/link.h"
 #include "wire/icmp.h"
@@ -19,14 +18,12 @@ void echo_ports(bool request, uint16_t id, uint16_t* sport, uint16_t* dport) noe
 
 // The error's own addresses, before its key becomes that of the flow it speaks of.
 void tell_outer(Batch& batch, Packet& p, const IpAddress& src, const IpAddress& dst) noexcept {
-  check(batch.link_count < kBatchSize, "more link news than packets in a batch");
-  p.link = static_cast<uint16_t>(batch.link_count);
-  LinkNews& news = batch.links[batch.link_count++];
-  news = LinkNews{};
+  LinkNews news{};
   news.what = LinkNews::What::kOther;
   news.family = p.family;
   news.sender = src;
   news.target = dst;
+  tell(batch, p, news);
 }
 
 template <class Key>

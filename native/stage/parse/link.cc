@@ -10,14 +10,6 @@
 namespace nodeplane {
 namespace {
 
-Drop tell(Batch& batch, Packet& p, Kind kind, const LinkNews& news) noexcept {
-  check(batch.link_count < kBatchSize, "more link news than packets in a batch");
-  p.kind = kind;
-  p.link = static_cast<uint16_t>(batch.link_count);
-  batch.links[batch.link_count++] = news;
-  return Drop::kNone;
-}
-
 bool sum_is_right(const Packet& p, const wire::Ipv6Header& ip, uint32_t bytes) noexcept {
   const uint64_t pseudo = uint64_t{sum_words(ip.src)} + sum_words(ip.dst) +
                           sum_words(swap32(bytes)) + swap16(kProtocolIcmp6);
@@ -59,6 +51,12 @@ bool read_options(const uint8_t* p, uint32_t n, uint8_t wanted, LinkNews& news) 
 
 }  // namespace
 
+void tell(Batch& batch, Packet& p, const LinkNews& news) noexcept {
+  check(batch.link_count < kBatchSize, "more link news than packets in a batch");
+  p.link = static_cast<uint16_t>(batch.link_count);
+  batch.links[batch.link_count++] = news;
+}
+
 Drop name_arp(Batch& batch, Packet& p) noexcept {
   const wire::ArpPacket* arp = wire::check_arp(p.data + p.l3, p.linear - p.l3);
   if (arp == nullptr || !arp->is_ethernet_ipv4()) return Drop::kBadArp;
@@ -76,7 +74,9 @@ Drop name_arp(Batch& batch, Packet& p) noexcept {
   news.is_probe = arp->sender.raw() == 0;  // RFC 5227 section 1.1
   news.sender = IpAddress::from_v4(arp->sender.raw());
   news.target = IpAddress::from_v4(arp->target.raw());
-  return tell(batch, p, Kind::kArp, news);
+  tell(batch, p, news);
+  p.kind = Kind::kArp;
+  return Drop::kNone;
 }
 
 Drop name_ndp(Batch& batch, Packet& p, uint32_t readable, uint32_t payload) noexcept {
@@ -98,7 +98,9 @@ Drop name_ndp(Batch& batch, Packet& p, uint32_t readable, uint32_t payload) noex
   if (!read_options(p.data + p.l4 + fixed, readable - fixed, wanted, news)) return Drop::kBadNdp;
   // RFC 4861 section 7.1.1: who has no address yet tells no MAC.
   if (news.is_probe && news.has_mac) return Drop::kBadNdp;
-  return tell(batch, p, Kind::kNdp, news);
+  tell(batch, p, news);
+  p.kind = Kind::kNdp;
+  return Drop::kNone;
 }
 
 }  // namespace nodeplane

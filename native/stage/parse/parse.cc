@@ -154,9 +154,13 @@ L4 l4_at(const Packet& p, uint32_t headers, uint32_t ip_bytes) noexcept {
 }
 
 bool plain_header_sum_is_right(const uint8_t* header) noexcept {
-  uint32_t w[5];
-  std::memcpy(w, header, sizeof w);
-  return sum_fold(uint64_t{w[0]} + w[1] + w[2] + w[3] + w[4]) == 0xffff;
+  uint64_t a, b;
+  uint32_t c;
+  std::memcpy(&a, header, 8);
+  std::memcpy(&b, header + 8, 8);
+  std::memcpy(&c, header + 16, 4);
+  const uint64_t halves = (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32);
+  return sum_fold(halves + c) == 0xffff;
 }
 
 // A first byte other than 0x45: options, or nonsense.

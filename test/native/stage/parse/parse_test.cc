@@ -561,9 +561,12 @@ TEST_F(ParseTest, FieldsOfTheCommonCase) {
   EXPECT_EQ(p.tcp_flags, 0x12);
   EXPECT_EQ(p.ttl, 17);
   EXPECT_EQ(p.ip_length, 43);
+  EXPECT_EQ(p.l4_header, 20);
   EXPECT_EQ(p.vlan_count, 0);
   EXPECT_EQ(p.side, nullptr);
   EXPECT_EQ(p.gso, Gso::kNone);
+  EXPECT_EQ(run(frame6({}, tcp(1, 2, 2, {}, zeros(12)))).l4_header, 32);
+  EXPECT_EQ(run(frame6({.next = 17}, udp(1, 2))).l4_header, 8);
 }
 
 TEST_F(ParseTest, KeepsTheOuterTagAndCountsThem) {
@@ -654,6 +657,14 @@ TEST_F(ParseTest, IcmpErrorsGoByTheInnerTuple) {
   const Packet& p = run(frame4(router, icmp(11, 0, 0, 0, ipv4({}, tcp(40000, 80)))));
   EXPECT_EQ(p.kind, Kind::kIcmpError);
   EXPECT_EQ(p.key4, key4(kServer4, kClient4, 6, 80, 40000));
+  ASSERT_EQ(batch->link_count, 1u);
+  EXPECT_EQ(batch->links[p.link].what, LinkNews::What::kOther);
+  EXPECT_EQ(batch->links[p.link].sender, IpAddress::from_bytes(router.src.data(), 4));
+  EXPECT_EQ(batch->links[p.link].target, IpAddress::from_bytes(router.dst.data(), 4));
+  const Packet& q = run(error6(3, 0, ipv6({}, tcp(40000, 80))));
+  ASSERT_EQ(batch->link_count, 1u);
+  EXPECT_EQ(batch->links[q.link].sender, IpAddress::from_bytes(kServer6.data(), 6));
+  EXPECT_EQ(batch->links[q.link].target, IpAddress::from_bytes(kClient6.data(), 6));
 }
 
 Bytes with_sum(Bytes frame, size_t at, uint16_t sum) {
