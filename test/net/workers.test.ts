@@ -1,0 +1,55 @@
+// Workers: packets that cross from one to another, and what an idle one costs.
+import t from "tap";
+import { cpuTimeNs, Net, sleep, virtual } from "./kit.js";
+
+const idleMs = 3000;
+/** Of one core. */
+const idleShareMax = 0.02;
+
+interface Stats {
+  balanced: boolean;
+  counters: Record<string, number>;
+}
+
+t.test(
+  "two workers, ports with one queue each: packets are handed over, none is lost",
+  async (t) => {
+    const net = await Net.open({ servers: 2, config: { workers: { count: 2, mode: "adaptive" } } });
+    t.teardown(() => net.close());
+    for (const family of [4, 6] as const) {
+      for (const [protocol, port] of [
+        ["tcp", 7000],
+        ["udp", 7001],
+      ] as const) {
+        const got = await net.client<{ sent: string; received: string; error: string | null }>(
+          protocol,
+          virtual[family],
+          port,
+          1_000_000,
+        );
+        t.equal(got.error, null);
+        t.equal(got.received, got.sent, `${protocol} over IPv${family}`);
+      }
+    }
+    await sleep(300);
+    const stats = net.ask<Stats>("stats");
+    t.equal(stats.balanced, true);
+    t.ok((stats.counters.handed_over ?? 0) > 0, "packets crossed");
+    t.same(await net.badSums(), {});
+    t.same(await net.signal("SIGTERM"), { code: 0, signal: null });
+  },
+);
+
+t.test("in interrupt mode an idle dataplane costs next to nothing", async (t) => {
+  const net = await Net.open({ servers: 1, config: { workers: { count: 1, mode: "interrupt" } } });
+  t.teardown(() => net.close());
+  await net.client("get", `http://${virtual[4]}/`, 5);
+  await sleep(1000);
+  const pid = net.node?.pid ?? 0;
+  const before = cpuTimeNs(pid);
+  await sleep(idleMs);
+  const share = (cpuTimeNs(pid) - before) / (idleMs * 1e6);
+  t.ok(share < idleShareMax, `idle: ${(share * 100).toFixed(2)} % of a core`);
+  const got = await net.client<{ errors: string[] }>("get", `http://${virtual[6]}/`, 5);
+  t.same(got.errors, [], "and it wakes up");
+});
