@@ -1,0 +1,28 @@
+// Wires the rooms for the command line.
+import { Command, CommanderError } from "commander";
+import { addCheck } from "./cli/check.js";
+import { exitOk, exitUsage, type Rooms } from "./cli/context.js";
+import { addReplay } from "./cli/replay.js";
+import { loadFile, loadObject } from "./sources/file.js";
+import { watchFiles } from "./sources/watch.js";
+
+const commands = [addCheck, addReplay];
+
+export async function main(args: readonly string[]): Promise<void> {
+  const rooms: Rooms = { loadFile, loadObject, watchFiles };
+  const program = new Command("nodeplane")
+    .description(
+      "A userspace dataplane: service load balancing, NAT and connection tracking over AF_XDP",
+    )
+    .exitOverride()
+    .showHelpAfterError("(--help shows the options)");
+  for (const add of commands) add(program, rooms);
+  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (caught) {
+    if (!(caught instanceof CommanderError)) throw caught;
+    // Help that was asked for is a success; all else that commander says is wrong usage.
+    process.exitCode = caught.exitCode === 0 ? exitOk : exitUsage;
+  }
+}
