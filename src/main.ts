@@ -2,11 +2,15 @@
 import { Command, CommanderError } from "commander";
 import { addCheck } from "./cli/check.js";
 import { exitOk, exitUsage, type Rooms } from "./cli/context.js";
+import { addPlan } from "./cli/plan.js";
+import { addQueries } from "./cli/query.js";
 import { addReplay } from "./cli/replay.js";
+import { addRun } from "./cli/run.js";
+import { addTop } from "./cli/top.js";
 import { loadFile, loadObject } from "./sources/file.js";
 import { watchFiles } from "./sources/watch.js";
 
-const commands = [addCheck, addReplay];
+const commands = [addRun, addCheck, addPlan, addReplay, addQueries, addTop];
 
 export async function main(args: readonly string[]): Promise<void> {
   const rooms: Rooms = { loadFile, loadObject, watchFiles };
