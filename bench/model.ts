@@ -1,9 +1,9 @@
 // Models for benchmarks: two ports, static neighbours, services in numbers.
 import type { IpText, L4Port } from "../src/kit/brand.js";
+import { InvalidInput } from "../src/kit/error.js";
 import { addressBytes } from "../src/kit/ip.js";
 import type { Model, Service } from "../src/model/model.js";
 import { loadObject } from "../src/sources/file.js";
-import { InvalidInput } from "../src/kit/error.js";
 
 export type BenchFamily = 4 | 6;
 export const servicePort = 80;
@@ -12,14 +12,20 @@ const endpointsPerService = 5;
 function addressOf(family: BenchFamily, block: number, i: number): IpText {
   const high = (i >> 8) & 0xff;
   const low = i & 0xff;
-  const text = family === 4 ? `10.${block + (i >> 16)}.${high}.${low}` : `fd00:${block}::${i.toString(16)}`;
+  const text =
+    family === 4 ? `10.${block + (i >> 16)}.${high}.${low}` : `fd00:${block}::${i.toString(16)}`;
   return text as IpText;
 }
 
 /** Virtual address of service i; 10.96.0.0 or fd00:96:: and on. */
-export const virtualAddress = (family: BenchFamily, i: number): IpText => addressOf(family, 96, i + 1);
+export const virtualAddress = (family: BenchFamily, i: number): IpText =>
+  addressOf(family, 96, i + 1);
 
-export function services(family: BenchFamily, count: number, protocol: "TCP" | "UDP" = "TCP"): Service[] {
+export function services(
+  family: BenchFamily,
+  count: number,
+  protocol: "TCP" | "UDP" = "TCP",
+): Service[] {
   return Array.from({ length: count }, (_, i) => ({
     namespace: "bench",
     name: `service-${i}`,
@@ -31,7 +37,7 @@ export function services(family: BenchFamily, count: number, protocol: "TCP" | "
     verdict: "balance" as const,
     endpoints: Array.from({ length: endpointsPerService }, (_, e) => ({
       // Few addresses, as on a node: all services' endpoints share its pods.
-      address: addressOf(family, 1, (i * endpointsPerService + e) % 200 + 2),
+      address: addressOf(family, 1, ((i * endpointsPerService + e) % 200) + 2),
       port: (8000 + e) as L4Port,
       choosable: true,
       ready: true,
@@ -69,7 +75,8 @@ export interface BenchModelOptions {
 /** Clients behind port 0, endpoints on port 1. */
 export async function benchModel(o: BenchModelOptions): Promise<Model> {
   const capacity = Math.max(o.flows + (o.flows >> 2), 4096);
-  const [net0, net1] = o.family === 4 ? ["192.0.2.1/24", "10.1.0.1/16"] : ["2001:db8::1/64", "fd00:1::1/64"];
+  const [net0, net1] =
+    o.family === 4 ? ["192.0.2.1/24", "10.1.0.1/16"] : ["2001:db8::1/64", "fd00:1::1/64"];
   const neighbours = Array.from({ length: 200 }, (_, i) => ({
     address: addressOf(o.family, 1, i + 2),
     mac: endpointMac,
@@ -79,8 +86,20 @@ export async function benchModel(o: BenchModelOptions): Promise<Model> {
   const loaded = await loadObject({
     name: o.name,
     ports: [
-      { name: "clients", driver: "loop", interface: `${o.name}-0`, mac: "02:00:00:00:00:01", addresses: [net0] },
-      { name: "endpoints", driver: "loop", interface: `${o.name}-1`, mac: "02:00:00:00:00:02", addresses: [net1] },
+      {
+        name: "clients",
+        driver: "loop",
+        interface: `${o.name}-0`,
+        mac: "02:00:00:00:00:01",
+        addresses: [net0],
+      },
+      {
+        name: "endpoints",
+        driver: "loop",
+        interface: `${o.name}-1`,
+        mac: "02:00:00:00:00:02",
+        addresses: [net1],
+      },
     ],
     routes: [{ to: o.family === 4 ? "0.0.0.0/0" : "::/0", via: gateway, port: "clients" }],
     neighbours: [...neighbours, { address: gateway, mac: "02:00:00:00:01:fe", port: "clients" }],

@@ -79,7 +79,8 @@ export function machineFacts(extra: Report["machine"] = {}): Report["machine"] {
   };
 }
 
-const round = (n: number): string => (n >= 1000 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
+const round = (n: number): string =>
+  n >= 1000 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
 
 /** The table for people. */
 export function renderReport(report: Report): string {
@@ -94,7 +95,12 @@ export function renderReport(report: Report): string {
   });
   const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => (r[i] ?? "").length)));
   const line = (cells: readonly string[]) =>
-    cells.map((c, i) => (i < 2 ? c.padEnd(widths[i] ?? 0) : c.padStart(widths[i] ?? 0))).join("  ").trimEnd();
-  const facts = Object.entries(report.machine).map(([k, v]) => `${k} ${v}`).join(", ");
+    cells
+      .map((c, i) => (i < 2 ? c.padEnd(widths[i] ?? 0) : c.padStart(widths[i] ?? 0)))
+      .join("  ")
+      .trimEnd();
+  const facts = Object.entries(report.machine)
+    .map(([k, v]) => `${k} ${v}`)
+    .join(", ");
   return [`${report.question}  (${facts})`, line(head), ...rows.map(line)].join("\n");
 }

@@ -27,12 +27,20 @@ function request(url: string, agent: Agent, kept: boolean): Promise<RequestResul
   return new Promise((resolve) => {
     let socket: Socket | undefined;
     const end = (server: string | null, error: string | null): void =>
-      resolve({ kept, family, server, error, us: Number((process.hrtime.bigint() - started) / 1000n) });
+      resolve({
+        kept,
+        family,
+        server,
+        error,
+        us: Number((process.hrtime.bigint() - started) / 1000n),
+      });
     const req = get(url, { agent, timeout: timeoutMs }, (response) => {
       const server = String(response.headers["x-server"] ?? "");
       if (socket) owners.set(socket, server);
       response.resume();
-      response.on("end", () => end(server, response.statusCode === 200 ? null : `status ${response.statusCode}`));
+      response.on("end", () =>
+        end(server, response.statusCode === 200 ? null : `status ${response.statusCode}`),
+      );
       response.on("error", (e) => end(server, e.message));
     });
     req.on("socket", (s) => {

@@ -6,10 +6,10 @@ import type { Model } from "../model/model.js";
 import { Dataplane } from "../runtime/dataplane.js";
 import { type NativeLoopEnd, nativeModule } from "../runtime/native.js";
 import { loadObject } from "../sources/file.js";
+import { percentile } from "./percentile.js";
 import { decodeSegment, encodeSegment, Flag, type Segment } from "./segment.js";
 import { type Condition, manifests, web, webPort } from "./services.js";
 import type { DemoReport, Say } from "./story.js";
-import { percentile } from "./percentile.js";
 import { clientNet, type Server } from "./topology.js";
 
 const connections = 180;
@@ -32,7 +32,9 @@ async function model(condition: (s: Server) => Condition): Promise<Model> {
     interface: `demo-${name}`,
     mac: portMac(i),
     addresses:
-      i === 0 ? [`${clientNet.node4}/24`, `${clientNet.node6}/64`] : [`10.1.${i}.1/24`, `fd00:1:${i}::1/64`],
+      i === 0
+        ? [`${clientNet.node4}/24`, `${clientNet.node6}/64`]
+        : [`10.1.${i}.1/24`, `fd00:1:${i}::1/64`],
   }));
   const peers = [
     [clientNet.client4, clientNet.client6],
@@ -42,7 +44,13 @@ async function model(condition: (s: Server) => Condition): Promise<Model> {
     addresses.map((address) => ({ address, mac: peerMac(i), port: ports[i]?.name })),
   );
   const loaded = await loadObject(
-    { ports, neighbours, node: { name: "node-a" }, frames: { count: 4096 }, flows: { capacity: 4096, capacity6: 4096 } },
+    {
+      ports,
+      neighbours,
+      node: { name: "node-a" },
+      frames: { count: 4096 },
+      flows: { capacity: 4096, capacity6: 4096 },
+    },
     [JSON.parse(manifests(servers, condition))],
   );
   if (!loaded.ok) throw new InvalidInput(loaded.error);
@@ -158,7 +166,12 @@ interface Tally {
   endpoints: Record<string, number>;
 }
 
-async function timed(tally: Tally, connection: Connection, removed: string, work: () => Promise<string>): Promise<void> {
+async function timed(
+  tally: Tally,
+  connection: Connection,
+  removed: string,
+  work: () => Promise<string>,
+): Promise<void> {
   const owner = connection.owner;
   const started = process.hrtime.bigint();
   tally.requests++;
@@ -173,7 +186,10 @@ async function timed(tally: Tally, connection: Connection, removed: string, work
 }
 
 /** Runs the story in this process. */
-export async function runLoopStory(say: Say, renderFlows: (d: Dataplane) => string[]): Promise<DemoReport> {
+export async function runLoopStory(
+  say: Say,
+  renderFlows: (d: Dataplane) => string[],
+): Promise<DemoReport> {
   say("without root: loop ports in this process, peers played by hand (no kernel TCP, no AF_XDP)");
   const conditions = new Map<string, Condition>();
   const condition = (s: Server): Condition => conditions.get(s.name) ?? "ready";
@@ -195,7 +211,8 @@ export async function runLoopStory(say: Say, renderFlows: (d: Dataplane) => stri
     const tally: Tally = { requests: 0, failed: 0, failedAfter: 0, us: [], endpoints: {} };
     for (const s of servers) tally.endpoints[s.name] = 0;
     let port = 40_000;
-    const connection = (i: number): Connection => new Connection(port++, i % 2 ? 6 : 4, client, pump);
+    const connection = (i: number): Connection =>
+      new Connection(port++, i % 2 ? 6 : 4, client, pump);
     const kept = Array.from({ length: keptConnections }, (_, i) => connection(i));
     for (const c of kept) await c.open();
     const turn = async (i: number): Promise<void> => {

@@ -1,6 +1,7 @@
 // TCP segments as bytes, for peers that a demo without root plays by hand (RFC 9293 section 3.1).
-import { addressBytes, formatAddress, macBytes } from "../kit/ip.js";
+
 import type { IpText, MacText } from "../kit/brand.js";
+import { addressBytes, formatAddress, macBytes } from "../kit/ip.js";
 
 export const Flag = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
 

@@ -8,7 +8,12 @@ export const webPort = 8080;
 
 export type Condition = "ready" | "draining" | "gone";
 
-function slice(name: string, family: 4 | 6, endpoints: { server: Server; condition: Condition }[], port: number) {
+function slice(
+  name: string,
+  family: 4 | 6,
+  endpoints: { server: Server; condition: Condition }[],
+  port: number,
+) {
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",

@@ -1,15 +1,21 @@
 // The main job on real stacks: clients and servers in namespaces, nodeplane between them on AF_XDP.
-import { execFileSync, type ChildProcess } from "node:child_process";
+import { type ChildProcess, execFileSync } from "node:child_process";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-
-import { clientNet, configuration, createTopology, type Server, spawnIn, type Topology } from "./topology.js";
-import { bulk, type Condition, manifests, web, webPort } from "./services.js";
-import { percentile } from "./percentile.js";
 import type { RequestResult } from "./load.js";
+import { percentile } from "./percentile.js";
+import { bulk, type Condition, manifests, web, webPort } from "./services.js";
+import {
+  clientNet,
+  configuration,
+  createTopology,
+  type Server,
+  spawnIn,
+  type Topology,
+} from "./topology.js";
 
 export interface DemoReport {
   driver: string;
@@ -84,7 +90,10 @@ class Story {
   // A new file moved over the old one: a reader never sees half of it.
   #writeManifests(): void {
     const file = join(this.#directory, "services.json");
-    writeFileSync(`${file}.new`, manifests(this.t.servers, (s) => this.#conditions.get(s.name) ?? "ready"));
+    writeFileSync(
+      `${file}.new`,
+      manifests(this.t.servers, (s) => this.#conditions.get(s.name) ?? "ready"),
+    );
     renameSync(`${file}.new`, file);
   }
 
@@ -102,7 +111,11 @@ class Story {
     writeFileSync(config, configuration(this.t, driver, this.#socket, "services.json"));
     const node = this.#start(this.t.node, [bin, "run", "-c", config], "nodeplane");
     for (const s of this.t.servers) {
-      const child = this.#start(s.namespace, [beside("server.js"), s.name, String(webPort)], s.name);
+      const child = this.#start(
+        s.namespace,
+        [beside("server.js"), s.name, String(webPort)],
+        s.name,
+      );
       child.stdout?.resume();
     }
     for (const until = Date.now() + readyTimeoutMs; ; await sleep(100)) {
@@ -144,7 +157,13 @@ class Story {
     const server = spawnIn((this.t.servers[0] as Server).namespace, "iperf3", ["-s", "-1"]);
     this.#children.push(server);
     await sleep(300);
-    const client = spawnIn(this.t.client, "iperf3", ["-c", bulk.address4, "-t", String(bulkSeconds), "-J"]);
+    const client = spawnIn(this.t.client, "iperf3", [
+      "-c",
+      bulk.address4,
+      "-t",
+      String(bulkSeconds),
+      "-J",
+    ]);
     this.#children.push(client);
     let out = "";
     client.stdout?.on("data", (d: Buffer) => {
@@ -153,7 +172,9 @@ class Story {
     await new Promise<void>((r) => client.once("close", () => r()));
     const end = (JSON.parse(out) as { end?: { sum_received?: { bits_per_second: number } } }).end;
     const bits = end?.sum_received?.bits_per_second;
-    return bits === undefined ? { skipped: "iperf3 gave no result" } : { gbitPerSecond: bits / 1e9 };
+    return bits === undefined
+      ? { skipped: "iperf3 gave no result" }
+      : { gbitPerSecond: bits / 1e9 };
   }
 
   flows(): string[] {
@@ -190,7 +211,9 @@ export async function runStory(say: Say): Promise<DemoReport> {
   try {
     const description = await story.open("af_xdp");
     say(`nodeplane runs in the node's namespace: ${description}`);
-    say(`client ${clientNet.client4} and ${clientNet.client6} asks ${web.address4} and ${web.address6}`);
+    say(
+      `client ${clientNet.client4} and ${clientNet.client6} asks ${web.address4} and ${web.address6}`,
+    );
     const before = await story.load(() => unless(phaseMs));
     say(`${removed.name} is removed while requests run`);
     const after = await story.load(async () => {
@@ -206,17 +229,26 @@ export async function runStory(say: Say): Promise<DemoReport> {
     const good = all.filter((r) => r.error === null);
     const bad = all.filter((r) => r.error !== null);
     for (const r of bad.filter((b) => b.server !== removed.name).slice(0, 5))
-      say(`failed: ${r.kept ? "kept-alive" : "new"} connection over IPv${r.family} to ${r.server ?? "?"}: ${r.error}`);
+      say(
+        `failed: ${r.kept ? "kept-alive" : "new"} connection over IPv${r.family} to ${r.server ?? "?"}: ${r.error}`,
+      );
     const endpoints: Record<string, number> = {};
-    for (const s of topology.servers) endpoints[s.name] = good.filter((r) => r.server === s.name).length;
+    for (const s of topology.servers)
+      endpoints[s.name] = good.filter((r) => r.server === s.name).length;
     return {
       driver: "af_xdp",
       requests: all.length,
       failed: bad.filter((r) => r.server !== removed.name).length,
       endpoints,
       latencyUs: {
-        p50: percentile(good.map((r) => r.us), 0.5),
-        p99: percentile(good.map((r) => r.us), 0.99),
+        p50: percentile(
+          good.map((r) => r.us),
+          0.5,
+        ),
+        p99: percentile(
+          good.map((r) => r.us),
+          0.99,
+        ),
       },
       removed: {
         endpoint: removed.name,

@@ -1,6 +1,6 @@
 // Network namespaces of the demo: a client, the node, and servers, joined by veth pairs. The node's
 // ends carry no kernel address: they belong to nodeplane.
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 
 export interface Server {
@@ -52,7 +52,20 @@ function join(
   namespace: string,
   inside: { address4: string; address6: string; gateway4: string; gateway6: string },
 ): void {
-  ip("link", "add", port, "netns", node, "type", "veth", "peer", "name", "eth0", "netns", namespace);
+  ip(
+    "link",
+    "add",
+    port,
+    "netns",
+    node,
+    "type",
+    "veth",
+    "peer",
+    "name",
+    "eth0",
+    "netns",
+    namespace,
+  );
   ip("-n", node, "link", "set", port, "up");
   ip("-n", namespace, "link", "set", "eth0", "up");
   ip("-n", namespace, "addr", "add", `${inside.address4}/24`, "dev", "eth0");
@@ -103,7 +116,14 @@ export function createTopology(serverCount: number): Topology {
       made.push(name);
     }
     // The node's kernel must not speak IPv6 on nodeplane's ports.
-    execFileSync("ip", ["netns", "exec", node, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
+    execFileSync("ip", [
+      "netns",
+      "exec",
+      node,
+      "sysctl",
+      "-qw",
+      "net.ipv6.conf.default.disable_ipv6=1",
+    ]);
     join(node, "client", client, {
       address4: clientNet.client4,
       address6: clientNet.client6,
@@ -137,7 +157,12 @@ export function createTopology(serverCount: number): Topology {
 }
 
 /** The node's configuration for this topology; `manifests` is a path relative to it. */
-export function configuration(t: Topology, driver: string, socket: string, manifests: string): string {
+export function configuration(
+  t: Topology,
+  driver: string,
+  socket: string,
+  manifests: string,
+): string {
   const ports = [
     { name: "client", addresses: [`${clientNet.node4}/24`, `${clientNet.node6}/64`] },
     ...t.servers.map((s, i) => ({
@@ -148,7 +173,8 @@ export function configuration(t: Topology, driver: string, socket: string, manif
   return [
     "ports:",
     ...ports.map(
-      (p) => `  - { name: ${p.name}, driver: ${driver}, addresses: [${p.addresses.map((a) => `"${a}"`).join(", ")}] }`,
+      (p) =>
+        `  - { name: ${p.name}, driver: ${driver}, addresses: [${p.addresses.map((a) => `"${a}"`).join(", ")}] }`,
     ),
     `node: { name: node-a, addresses: ["${clientNet.node4}"] }`,
     `manifests: [${manifests}]`,

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { IdDirectory } from "../compile/ids.js";
 import { type Plan, plan } from "../compile/plan.js";
 import { compile, type Model, type PortFacts } from "../compile/tables.js";
-import { NodeplaneError, messageOf } from "../kit/error.js";
+import { messageOf, NodeplaneError } from "../kit/error.js";
 import { type NativeDataplane, type NativeInfo, nativeModule } from "./native.js";
 
 export interface OpenedPort extends PortFacts {
@@ -59,7 +59,10 @@ export class Dataplane {
         });
         return { ...opened, name: port.name };
       } catch (cause) {
-        throw new NodeplaneError("port_open_failed", { port: port.name, message: messageOf(cause) });
+        throw new NodeplaneError("port_open_failed", {
+          port: port.name,
+          message: messageOf(cause),
+        });
       }
     });
     this.#publish(model);
@@ -78,7 +81,11 @@ export class Dataplane {
       flowCapacity6: s.flows.capacity6,
       hash: s.flows.hash,
       // A replay is the same every time; a live table's secret is nobody's.
-      hashSeed: seed ? Buffer.from(seed, "hex") : options.offline ? Buffer.alloc(16) : randomBytes(16),
+      hashSeed: seed
+        ? Buffer.from(seed, "hex")
+        : options.offline
+          ? Buffer.alloc(16)
+          : randomBytes(16),
       mode: s.workers.mode,
       pin: [...s.workers.pin],
       snatPortLow: s.nat.portLow,
@@ -107,7 +114,8 @@ export class Dataplane {
 
   /** Makes the model true, between two batches, for every worker. Throws and changes nothing otherwise. */
   apply(model: Model): Plan {
-    if (this.#closed) throw new NodeplaneError("runtime_state", { message: "the dataplane is closed" });
+    if (this.#closed)
+      throw new NodeplaneError("runtime_state", { message: "the dataplane is closed" });
     const fixed = JSON.stringify(this.#model.ports.map((p) => ({ ...p, addresses: [] })));
     if (JSON.stringify(model.ports.map((p) => ({ ...p, addresses: [] }))) !== fixed) {
       throw new NodeplaneError("runtime_state", {
