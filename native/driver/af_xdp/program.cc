@@ -2,7 +2,10 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
+#include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
@@ -11,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <thread>
 
 #include "driver/af_xdp/xdp_take.h"
 
@@ -22,6 +26,8 @@ constexpr size_t kWordsMax = 2000;  // characters kept of what the libraries say
 alignas(8) constexpr unsigned char kProgramObject[] = {
 #include "xdp_program.inc"
 };
+
+constexpr const char* kOwnNetns = "/proc/thread-self/ns/net";
 
 thread_local std::string words;
 
@@ -159,12 +165,26 @@ std::unique_ptr<Program> Program::load(uint32_t take_max, std::string* error) {
 }
 
 Program::~Program() {
-  if (attached_index_ != 0) {
+  if (attached_index_ != 0) detach();
+  if (attached_netns_ >= 0) close(attached_netns_);
+  if (object_ != nullptr) bpf_object__close(object_);
+}
+
+void Program::detach() {
+  const auto here = [this] {
     // Only while it is ours that is attached.
     LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = fd_);
     bpf_xdp_detach(attached_index_, attached_flags_, &options);
-  }
-  if (object_ != nullptr) bpf_object__close(object_);
+  };
+  struct stat there {
+  }, own{};
+  const bool elsewhere = fstat(attached_netns_, &there) == 0 && stat(kOwnNetns, &own) == 0 &&
+                         there.st_ino != own.st_ino;
+  if (!elsewhere) return here();
+  // A thread of its own, so that the caller stays where it is.
+  std::thread([&] {
+    if (setns(attached_netns_, CLONE_NEWNET) == 0) here();
+  }).join();
 }
 
 bool Program::add_socket(uint32_t queue, int socket_fd, std::string* error) {
@@ -193,6 +213,7 @@ bool Program::attach(const Link& link, Mode mode, const LeftOver& left_over, std
     return false;
   }
   attached_index_ = link.index;
+  attached_netns_ = open(kOwnNetns, O_RDONLY | O_CLOEXEC);
   attached_flags_ = flags_of(mode);
   return true;
 }

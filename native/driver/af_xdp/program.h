@@ -40,13 +40,16 @@ class Program {
   // Takes the left-over's place, in one step if both have the same mode.
   bool attach(const Link& link, Mode mode, const LeftOver& left_over, std::string* error);
   TakeMaps& take_maps() { return take_maps_; }
+  int fd() const { return fd_; }
 
  private:
   Program() = default;
+  void detach();
   bpf_object* object_ = nullptr;
   int fd_ = -1;
   int sockets_fd_ = -1;
-  int attached_index_ = 0;  // of the interface, 0: not attached
+  int attached_index_ = 0;   // of the interface, 0: not attached
+  int attached_netns_ = -1;  // where the interface is; the thread that closes may be elsewhere
   uint32_t attached_flags_ = 0;
   TakeMaps take_maps_;
 };
