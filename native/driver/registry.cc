@@ -1,5 +1,6 @@
 #include "driver/registry.h"
 
+#include "driver/af_xdp/af_xdp.h"
 #include "driver/loop/loop.h"
 #include "driver/pcap/pcap.h"
 
@@ -9,6 +10,7 @@ namespace {
 
 // All drivers. A new one is a row here and its include above.
 constexpr DriverRow kDrivers[] = {
+    {"af_xdp", open_af_xdp},
     {"pcap", open_pcap},
     {"loop", open_loop},
 };
