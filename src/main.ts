@@ -1,7 +1,9 @@
 // Wires the rooms for the command line.
 import { Command, CommanderError } from "commander";
+import { addBench } from "./cli/bench.js";
 import { addCheck } from "./cli/check.js";
 import { exitOk, exitUsage, type Rooms } from "./cli/context.js";
+import { addDemo } from "./cli/demo.js";
 import { addPlan } from "./cli/plan.js";
 import { addQueries } from "./cli/query.js";
 import { addReplay } from "./cli/replay.js";
@@ -10,7 +12,7 @@ import { addTop } from "./cli/top.js";
 import { loadFile, loadObject } from "./sources/file.js";
 import { watchFiles } from "./sources/watch.js";
 
-const commands = [addRun, addCheck, addPlan, addReplay, addQueries, addTop];
+const commands = [addRun, addCheck, addPlan, addReplay, addQueries, addTop, addDemo, addBench];
 
 export async function main(args: readonly string[]): Promise<void> {
   const rooms: Rooms = { loadFile, loadObject, watchFiles };

@@ -104,7 +104,7 @@ export const sections = {
   frames: z.strictObject({
     count: whole(256, frameCountMax).default(16384),
     size: oneOfNumber(2048, 4096).default(2048),
-    hugePages: flag.default(false),
+    hugePages: flag.default(true),
   }),
   flows: z.strictObject({
     capacity: whole(1, flowCapacityMax).default(262_144),

@@ -189,6 +189,7 @@ async function timed(
 export async function runLoopStory(
   say: Say,
   renderFlows: (d: Dataplane) => string[],
+  isBalanced: (d: Dataplane) => boolean,
 ): Promise<DemoReport> {
   say("without root: loop ports in this process, peers played by hand (no kernel TCP, no AF_XDP)");
   const conditions = new Map<string, Condition>();
@@ -251,7 +252,7 @@ export async function runLoopStory(
       latencyUs: { p50: percentile(tally.us, 0.5), p99: percentile(tally.us, 0.99) },
       removed: { endpoint: removed.name, failedAfter: tally.failedAfter },
       flows: renderFlows(dataplane),
-      balanced: true,
+      balanced: isBalanced(dataplane),
     };
   } finally {
     for (const e of ends) e.close();

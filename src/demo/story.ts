@@ -38,6 +38,7 @@ const stopTimeoutMs = 5_000;
 const drainMs = 400;
 const phaseMs = 3_000;
 const bulkSeconds = 2;
+const balanceTries = 20;
 
 const sleep = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
 
@@ -121,8 +122,8 @@ class Story {
     for (const until = Date.now() + readyTimeoutMs; ; await sleep(100)) {
       if (node.exitCode !== null) throw new Error("nodeplane did not start");
       try {
-        const stats = this.#ask<{ ports: { description: string }[] }>("stats");
-        return stats.ports[0]?.description ?? "";
+        const { drivers } = this.#ask<{ drivers: Record<string, string> }>("stats");
+        return drivers.client ?? "";
       } catch (cause) {
         if (Date.now() > until) throw new Error("nodeplane did not become ready", { cause });
       }
@@ -182,9 +183,13 @@ class Story {
     return out.trimEnd().split("\n").slice(0, 8);
   }
 
-  /** Packets in + originated == out + dropped + consumed + held, as counted. */
-  balanced(): boolean {
-    return this.#ask<{ balanced: boolean }>("stats").balanced;
+  /** Whether every packet is accounted for. Asked again while packets are on their way. */
+  async balanced(): Promise<boolean> {
+    for (let i = 0; i < balanceTries; i++) {
+      if (this.#ask<{ imbalance: number }>("stats").imbalance === 0) return true;
+      await sleep(100);
+    }
+    return false;
   }
 
   async close(): Promise<void> {
@@ -256,7 +261,7 @@ export async function runStory(say: Say): Promise<DemoReport> {
       },
       throughput,
       flows,
-      balanced: story.balanced(),
+      balanced: await story.balanced(),
     };
   } finally {
     process.off("SIGINT", onSignal);

@@ -59,3 +59,13 @@ export function decodeCounters(
 
 export const readCounters = (dataplane: Dataplane): Counters =>
   decodeCounters(dataplane.native.counters(), dataplane.info().countersStride, dataplane.ports);
+
+/**
+ * packets in + originated - packets out - drops - consumed - held: zero whenever no packet is on its
+ * way, whatever happened before.
+ */
+export function imbalance({ counts, drops }: Pick<Counters, "counts" | "drops">): number {
+  const dropped = Object.values(drops).reduce((total, n) => total + n, 0);
+  const { packets_in, originated, packets_out, consumed, held } = counts;
+  return packets_in + originated - packets_out - dropped - consumed - held;
+}

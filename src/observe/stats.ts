@@ -3,19 +3,25 @@ import { type CounterName, counterAbout, counterNames } from "../gen/counters.js
 import { type DropName, dropAbout } from "../gen/drops.js";
 import type { Dataplane } from "../runtime/dataplane.js";
 import type { NativeInfo } from "../runtime/native.js";
-import { type Counters, readCounters } from "./counters.js";
+import { type Counters, imbalance, readCounters } from "./counters.js";
 import { table } from "./table.js";
 
 export interface Stats extends Counters {
   readonly info: NativeInfo;
   readonly drivers: Record<string, string>;
+  /** Zero whenever no packet is on its way. */
+  readonly imbalance: number;
 }
 
-export const readStats = (dataplane: Dataplane): Stats => ({
-  ...readCounters(dataplane),
-  info: dataplane.info(),
-  drivers: Object.fromEntries(dataplane.ports.map((p) => [p.name, p.description])),
-});
+export function readStats(dataplane: Dataplane): Stats {
+  const counters = readCounters(dataplane);
+  return {
+    ...counters,
+    info: dataplane.info(),
+    drivers: Object.fromEntries(dataplane.ports.map((p) => [p.name, p.description])),
+    imbalance: imbalance(counters),
+  };
+}
 
 export function renderStats({ info, counts, ports, drivers }: Stats): string {
   const facts = [

@@ -1,0 +1,5 @@
+import { path } from "./path.js";
+import type { Question } from "./questions.js";
+
+/** In the order in which `nodeplane bench` without arguments asks them. */
+export const questions: readonly Question[] = [path];
