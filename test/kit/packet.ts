@@ -162,6 +162,14 @@ export function buildL4(l4: L4, source: Uint8Array, destination: Uint8Array): Ui
   return bytes;
 }
 
+/** Makes an IPv4 header's sum right, whatever else the header says. */
+export function resumIp4(bytes: Uint8Array, l3: number): void {
+  const header = bytes.subarray(l3, l3 + Math.max(20, ((bytes[l3] ?? 0) & 15) * 4));
+  header.fill(0, 10, 12);
+  const sum = ~sum16(header) & 0xffff;
+  header.set([sum >> 8, sum & 255], 10);
+}
+
 function ip4Header(
   p: IpPacket,
   source: Uint8Array,
@@ -180,7 +188,7 @@ function ip4Header(
   header.set(source, 12);
   header.set(destination, 16);
   header.fill(1, 20); // no-operation options (RFC 791 section 3.1)
-  new DataView(header.buffer).setUint16(10, ~sum16(header) & 0xffff);
+  resumIp4(header, 0);
   return header;
 }
 

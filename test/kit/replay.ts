@@ -1,8 +1,9 @@
 // `nodeplane replay` as a function, for tests: frames in, frames out and the report.
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { type Captured, readPcap, writePcap } from "./pcap.js";
 import { command } from "./root.js";
 
@@ -20,12 +21,12 @@ export interface Replayed {
 }
 
 /** Runs to the end of the inputs. `files` are written beside the configuration. Throws with the command's words. */
-export function replay(
+export async function replay(
   config: unknown,
   files: Readonly<Record<string, string>>,
   inputs: ReadonlyMap<string, readonly Captured[]>,
   outputs: readonly string[],
-): Replayed {
+): Promise<Replayed> {
   const dir = mkdtempSync(join(tmpdir(), "nodeplane-replay-"));
   try {
     const file = (name: string): string => join(dir, name);
@@ -37,8 +38,7 @@ export function replay(
       args.push("--in", `${port}=${file(`${port}-in.pcap`)}`);
     }
     for (const port of outputs) args.push("--out", `${port}=${file(`${port}-out.pcap`)}`);
-    const run = spawnSync(process.execPath, [command, ...args], { encoding: "utf8" });
-    if (run.status !== 0) throw new Error(`replay: status ${run.status}\n${run.stderr}`);
+    await promisify(execFile)(process.execPath, [command, ...args]); // rejects with what it said
     return {
       report: JSON.parse(readFileSync(file("report.json"), "utf8")) as ReplayReport,
       out: new Map(outputs.map((port) => [port, readPcap(readFileSync(file(`${port}-out.pcap`)))])),

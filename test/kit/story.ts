@@ -211,7 +211,7 @@ export function told(story: Story): Outcome {
 }
 
 /** Runs the story's packets through `nodeplane replay`. */
-export function happened(story: Story): Outcome {
+export async function happened(story: Story): Promise<Outcome> {
   const world = worldOf(story);
   const inputs = new Map<PortName, Captured[]>(portNames.map((port) => [port, []]));
   let now = 0;
@@ -221,7 +221,7 @@ export function happened(story: Story): Outcome {
     for (const frame of frames) inputs.get(port)?.push({ at: now, frame });
   }
   const files = { "services.json": manifest(world.services) };
-  const { report, out } = replay(world.config, files, inputs, portNames);
+  const { report, out } = await replay(world.config, files, inputs, portNames);
   const all: Record<string, number> = {
     ...report.counters,
     consumed: report.consumed,

@@ -8,6 +8,7 @@ import {
   type IpPacket,
   type L4,
   type Link,
+  resumIp4,
   type Sum,
   type TcpFlag,
   tcpFlags,
@@ -189,6 +190,9 @@ interface Extras {
   times: number;
   vlans: number[];
   truncate?: number;
+  /** Bytes that an ICMP error quotes at most. */
+  quote: number;
+  resum: boolean;
   patches: [number, Uint8Array][];
 }
 
@@ -249,6 +253,12 @@ function tellAttribute(word: string, words: Words, packet: IpPacket, extras: Ext
     case "vlan":
       extras.vlans.push(words.number());
       return true;
+    case "quote":
+      extras.quote = words.number();
+      return true;
+    case "resum":
+      extras.resum = true;
+      return true;
     case "truncate":
       extras.truncate = words.number();
       return true;
@@ -271,7 +281,7 @@ function tellIp(kind: string, words: Words, ttl: number, extras: Extras): IpPack
     if (word !== "quoting") throw new Error(`"${words.text}": what is ${word}?`);
     const inner = new Words(words.rest());
     const quoted = buildIp(tellIp(inner.next(), inner, ttlSent, { ...extras }));
-    (l4 as Extract<L4, { kind: "icmp" }>).payload = quoted;
+    (l4 as Extract<L4, { kind: "icmp" }>).payload = quoted.slice(0, extras.quote);
   }
   return packet;
 }
@@ -280,7 +290,7 @@ function tellIp(kind: string, words: Words, ttl: number, extras: Extras): IpPack
 export function tell(text: string, setting: Setting): Told {
   const words = new Words(text);
   const kind = words.next();
-  const extras: Extras = { times: 1, vlans: [], patches: [] };
+  const extras: Extras = { times: 1, vlans: [], patches: [], quote: 65535, resum: false };
   let told: LinkTold;
   if (kind === "arp" || kind === "ndp") {
     told = (kind === "arp" ? tellArp : tellNdp)(words, setting);
@@ -299,6 +309,7 @@ export function tell(text: string, setting: Setting): Told {
     told = { frame: build({ ...link, vlans: extras.vlans }, packet), from, to };
   }
   for (const [at, bytes] of extras.patches) told.frame.set(bytes, at);
+  if (extras.resum) resumIp4(told.frame, 14 + 4 * extras.vlans.length);
   if (extras.truncate !== undefined) told.frame = told.frame.slice(0, extras.truncate);
   const { at, on, times } = extras;
   return { ...told, times, ...(at !== undefined && { at }), ...(on !== undefined && { on }) };
