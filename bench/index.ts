@@ -1,5 +1,6 @@
+import { afXdp } from "./af_xdp.js";
 import { path } from "./path.js";
 import type { Question } from "./questions.js";
 
 /** In the order in which `nodeplane bench` without arguments asks them. */
-export const questions: readonly Question[] = [path];
+export const questions: readonly Question[] = [path, afXdp];

@@ -74,9 +74,7 @@ function join(
   ip("-n", namespace, "-6", "route", "add", "default", "via", inside.gateway6);
 }
 
-const prefix = "np-demo-";
-
-/** Removes what an earlier demo left behind when it was killed: namespaces of processes that are gone. */
+/** Removes what an earlier run left behind when it was killed: namespaces of processes that are gone. */
 export function removeStale(): void {
   let names: string[];
   try {
@@ -85,7 +83,7 @@ export function removeStale(): void {
     return; // no namespace was ever made here
   }
   for (const name of names) {
-    const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
+    const pid = /^np-[a-z]+-(\d+)-/.exec(name)?.[1];
     if (!pid) continue;
     try {
       process.kill(Number(pid), 0);
@@ -95,9 +93,10 @@ export function removeStale(): void {
   }
 }
 
-export function createTopology(serverCount: number): Topology {
+/** `tag`: small letters; tells several topologies of one process apart. */
+export function createTopology(serverCount: number, tag = "demo"): Topology {
   removeStale();
-  const own = (what: string): string => `${prefix}${process.pid}-${what}`;
+  const own = (what: string): string => `np-${tag}-${process.pid}-${what}`;
   const made: string[] = [];
   const remove = (): void => {
     for (const name of made.splice(0).reverse()) {
