@@ -12,7 +12,7 @@
 
 namespace nodeplane {
 
-inline constexpr uint32_t kExpireBatchMax = 64;  // timer visits that one batch pays for at most
+inline constexpr uint32_t kExpireBatchMax = 256;  // timer visits that one batch pays for at most
 
 // Milliseconds by state; from SettingsRow.
 struct FlowTimers {

@@ -20,6 +20,7 @@ struct ConntrackTable {
 
 struct ConntrackState {
   uint32_t worker = 0;
+  uint32_t kept = 0;  // connections made since the last expiry
 };
 
 // find: have we met?

@@ -49,7 +49,8 @@ struct Keeper {
   Batch& batch;
   const ConntrackTable& table;
   const uint32_t worker;
-  uint32_t known = 0;  // connections that the batch has made, or found made since find
+  uint32_t made = 0;   // connections that this batch has made
+  uint32_t known = 0;  // those, and others it found made since find
 
   // The port that nat took for a packet that makes no connection after all.
   void take_back(const Decision& d) noexcept {
@@ -101,6 +102,7 @@ void Keeper::settle_kept(Packet& p, FlowRef ref) noexcept {
   p.record = ref.record;
   p.direction = ref.direction;
   p.side = &flows.side(ref);
+  made++;
   known++;
   batch.counters->add(Counter::kFlowNew);
   batch.counters->add(Counter::kServiceNewFlow);
@@ -209,6 +211,7 @@ void Keep::run(Batch& batch, const Table& table, State& state) noexcept {
     else
       keeper.run<V6>(index, p, v6);
   }
+  state.kept += keeper.made;
 }
 
 }  // namespace nodeplane

@@ -52,26 +52,33 @@ template bool revalidate<V6>(Batch&, const ConntrackTable&, uint32_t, const Pack
 
 namespace {
 
+constexpr uint32_t kExpireVisits = 64;
+
 template <class F>
-uint32_t expire_family(Batch& batch, const ConntrackTable& table, uint32_t worker, uint32_t budget,
-                       bool* more) noexcept {
+void expire_family(Batch& batch, const ConntrackTable& table, uint32_t worker, uint32_t budget,
+                   bool* more) noexcept {
   Gone gone[kExpireBatchMax];
   const uint32_t count =
       flows_of<F>(table).expire(worker, batch.now, std::min(budget, kExpireBatchMax), gone, more);
   for (uint32_t i = 0; i < count; ++i) give_back(batch, table, worker, gone[i]);
   batch.counters->add(Counter::kFlowExpired, count);
-  return count;
 }
 
 }  // namespace
 
-// Each family has half of the budget, so that a flood over one does not keep the other's records.
+// Every call pays for some visits, and for one more per connection kept since: expiry never falls
+// behind, however many are kept. Each family has half, so that a flood over one does not keep the
+// other's records; what one does not need goes to the other.
 bool conntrack_expire(Batch& batch, const ConntrackTable& table, ConntrackState& state,
                       uint32_t budget) noexcept {
+  budget = std::min(budget, kExpireVisits + state.kept);
+  state.kept = 0;
+  const uint32_t half = (budget + 1) / 2;
   bool more4 = false, more6 = false;
-  const uint32_t half = std::max(budget / 2, 1u);
-  if (table.v4 != nullptr) expire_family<V4>(batch, table, state.worker, half, &more4);
-  if (table.v6 != nullptr) expire_family<V6>(batch, table, state.worker, half, &more6);
+  expire_family<V4>(batch, table, state.worker, half, &more4);
+  expire_family<V6>(batch, table, state.worker, half, &more6);
+  if (more4 && !more6) expire_family<V4>(batch, table, state.worker, half, &more4);
+  if (more6 && !more4) expire_family<V6>(batch, table, state.worker, half, &more6);
   return more4 || more6;
 }
 
