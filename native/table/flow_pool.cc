@@ -5,7 +5,8 @@
 namespace nodeplane {
 namespace {
 
-constexpr uint32_t kReclaimGroupsMax = 8;  // of at most kPoolChunkMax records, per call
+constexpr uint32_t kGroupMax = 64;         // records of one epoch in limbo
+constexpr uint32_t kReclaimGroupsMax = 8;  // per call
 constexpr uint32_t kCacheShare = 32;       // a worker's cache holds 2 chunks
 
 uint32_t chunk_of(uint32_t capacity, uint32_t workers) noexcept {
@@ -83,7 +84,7 @@ void FlowPool::retire(uint32_t worker, uint32_t record) noexcept {
   Worker& w = workers_[worker];
   cold_[record].pool_next.store(w.open_first, std::memory_order_relaxed);
   w.open_first = record;
-  if (++w.open_count == chunk_) close_group(w);
+  if (++w.open_count == kGroupMax) close_group(w);
 }
 
 void FlowPool::close_group(Worker& w) noexcept {
