@@ -4,6 +4,7 @@ import { addBench } from "./cli/bench.js";
 import { addCheck } from "./cli/check.js";
 import { exitOk, exitUsage, type Rooms } from "./cli/context.js";
 import { addDemo } from "./cli/demo.js";
+import { addDoctor } from "./cli/doctor.js";
 import { addPlan } from "./cli/plan.js";
 import { addQueries } from "./cli/query.js";
 import { addReplay } from "./cli/replay.js";
@@ -12,7 +13,17 @@ import { addTop } from "./cli/top.js";
 import { loadFile, loadObject } from "./sources/file.js";
 import { watchFiles } from "./sources/watch.js";
 
-const commands = [addRun, addCheck, addPlan, addReplay, addQueries, addTop, addDemo, addBench];
+const commands = [
+  addRun,
+  addCheck,
+  addPlan,
+  addReplay,
+  addQueries,
+  addTop,
+  addDoctor,
+  addDemo,
+  addBench,
+];
 
 export async function main(args: readonly string[]): Promise<void> {
   const rooms: Rooms = { loadFile, loadObject, watchFiles };

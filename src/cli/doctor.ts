@@ -1,0 +1,54 @@
+// nodeplane doctor: what this machine offers.
+import { messageOf } from "../kit/error.js";
+import { table } from "../observe/table.js";
+import { Dataplane } from "../runtime/dataplane.js";
+import { examine, type Fact } from "../sys/doctor.js";
+import { type AddCommand, action, print, printJson, type Rooms } from "./context.js";
+
+/** Small enough for any machine: it only asks the native side which kernels it chose. */
+const leastConfig = { ports: [], frames: { count: 256 }, flows: { capacity: 1024 } };
+
+async function nativeFact(rooms: Rooms): Promise<Fact> {
+  const name = "native module";
+  try {
+    const loaded = await rooms.loadObject(leastConfig);
+    if (!loaded.ok) throw new Error("its configuration is refused");
+    const dataplane = Dataplane.open(loaded.value.model, { offline: true });
+    const { kernel } = dataplane.info();
+    dataplane.close();
+    return {
+      name,
+      ok: true,
+      value: `loads, kernels ${kernel}`,
+      advice: "NODEPLANE_KERNEL chooses others",
+    };
+  } catch (caught) {
+    return { name, ok: false, value: messageOf(caught), advice: "npm run build" };
+  }
+}
+
+const marks = new Map([
+  [true, "ok"],
+  [false, "missing"],
+  [null, "-"],
+]);
+
+async function doctor(rooms: Rooms, options: { json?: boolean }): Promise<void> {
+  const facts = [...examine(), await nativeFact(rooms)];
+  if (options.json) printJson(facts);
+  else
+    print(
+      table(
+        [],
+        facts.map((f) => [marks.get(f.ok) ?? "", f.name, f.value, f.advice]),
+      ),
+    );
+}
+
+export const addDoctor: AddCommand = (program, rooms) => {
+  program
+    .command("doctor")
+    .description("what this machine offers: kernel, AF_XDP, pages, DPDK, DSA")
+    .option("--json", "one JSON document on standard output")
+    .action(action((options: { json?: boolean }) => doctor(rooms, options)));
+};
