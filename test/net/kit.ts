@@ -219,6 +219,14 @@ export class Net {
     return JSON.parse(out.toString()) as T;
   }
 
+  /** What the books are out by; packets on their way get a moment to arrive. */
+  async imbalance(): Promise<number> {
+    let imbalance = Number.NaN;
+    for (let turn = 0; turn < 20 && imbalance !== 0; turn++, await sleep(100))
+      imbalance = this.ask<{ imbalance: number }>("stats").imbalance;
+    return imbalance;
+  }
+
   async signal(signal: NodeJS.Signals): Promise<Ended> {
     const node = this.node;
     if (!node || node.exitCode !== null || node.signalCode !== null)

@@ -72,8 +72,7 @@ t.test("services over AF_XDP", async (t) => {
 
   await t.test("no kernel saw a wrong sum, and the books balance", async (t) => {
     t.same(await net.badSums(), {});
-    const stats = net.ask<{ balanced: boolean }>("stats");
-    t.equal(stats.balanced, true);
+    t.equal(await net.imbalance(), 0);
     const flows = net.ask<unknown[]>("flows");
     t.ok(flows.length > 0, "connections are shown");
   });
@@ -107,7 +106,7 @@ t.test("masquerade: the servers see the node", async (t) => {
     );
     const node = (family === 4 ? server?.address4 : server?.address6)?.replace(/2$/, "1");
     t.equal(
-      peers.split("\n").filter((line) => line.includes(`${host(node ?? "")}:`)).length,
+      peers.split("\n").filter((line) => new RegExp(`[[:]${node}]?:\\d+ *$`).test(line)).length,
       2,
       peers,
     );
