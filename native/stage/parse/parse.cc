@@ -71,6 +71,14 @@ void judge_sum(const Context& in, Packet& p, const Key& key, uint16_t field,
   p.flags |= kFlagPartialChecksum | kFlagForceComplete;
 }
 
+// Linux leaves zero where hardware is to put the CRC; one that is zero by right is computed again.
+void judge_crc(const Context& in, Packet& p, uint32_t field) noexcept {
+  const auto mode = static_cast<ChecksumMode>(in.port.checksum_mode);
+  const bool left_out = mode == ChecksumMode::kAuto && in.unknown_partial && field == 0;
+  if (left_out || mode == ChecksumMode::kCompute)
+    p.flags |= kFlagPartialChecksum | kFlagForceComplete;
+}
+
 template <class Key>
 Drop name_tcp(const Context& in, Packet& p, Key& key, const L4& l4) noexcept {
   const wire::TcpHeader* tcp = wire::check_tcp(p.data + l4.offset, l4.readable);
@@ -112,6 +120,7 @@ template <class Key>
     key.sport = sctp->sport.raw();
     key.dport = sctp->dport.raw();
     p.kind = Kind::kIp;
+    judge_crc(in, p, sctp->checksum.raw());
     return Drop::kNone;
   }
   if (p.family == 4 && p.protocol == kProtocolIcmp) return name_icmp4(in.batch, p, l4.readable);

@@ -718,6 +718,18 @@ TEST_F(ParseTest, NoUdpSumIsNeverAPartialOne) {
   }
 }
 
+TEST_F(ParseTest, AnSctpCrcThatWasLeftOutIsToBeMade) {
+  constexpr uint16_t kBoth = kFlagPartialChecksum | kFlagForceComplete;
+  Bytes none = frame4({.protocol = 132}, sctp(7, 8, zeros(16)));
+  std::fill(none.begin() + 34 + 8, none.begin() + 34 + 12, 0);
+  Bytes made = none;
+  made[34 + 8] = 1;
+  EXPECT_EQ(run(none).flags & kBoth, 0);
+  table.unknown_partial[kPort] = true;
+  EXPECT_EQ(run(none).flags & kBoth, kBoth);
+  EXPECT_EQ(run(made).flags & kBoth, 0);
+}
+
 TEST_F(ParseTest, FlagsOfThePreviousPacketAreForgotten) {
   const Packet& p = run(frame4({}, tcp(1, 2)), 54, kPort, Gso::kNone, 0xffff);
   EXPECT_EQ(p.flags, kFlagPartialChecksum | kFlagForceComplete);
