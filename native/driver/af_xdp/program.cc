@@ -133,6 +133,7 @@ bool find_left_over(const Link& link, LeftOver* left_over, std::string* error) {
 std::unique_ptr<Program> Program::load(uint32_t take_max, std::string* error) {
   listen_to_libraries();
   std::unique_ptr<Program> program(new Program);
+  program->netns_ = ::open(kOwnNetns, O_RDONLY | O_CLOEXEC);
   program->object_ = bpf_object__open_mem(kProgramObject, sizeof kProgramObject, nullptr);
   if (program->object_ == nullptr) {
     *error = "reading the XDP program: " + error_text(errno) + " " + library_words();
@@ -165,25 +166,25 @@ std::unique_ptr<Program> Program::load(uint32_t take_max, std::string* error) {
 }
 
 Program::~Program() {
-  if (attached_index_ != 0) detach();
-  if (attached_netns_ >= 0) close(attached_netns_);
+  if (attached_index_ != 0) {
+    at_home([this] {
+      // Only while it is ours that is attached.
+      LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = fd_);
+      bpf_xdp_detach(attached_index_, attached_flags_, &options);
+    });
+  }
   if (object_ != nullptr) bpf_object__close(object_);
+  if (netns_ >= 0) close(netns_);
 }
 
-void Program::detach() {
-  const auto here = [this] {
-    // Only while it is ours that is attached.
-    LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = fd_);
-    bpf_xdp_detach(attached_index_, attached_flags_, &options);
-  };
+void Program::at_home(const std::function<void()>& what) const {
   struct stat there {
-  }, own{};
-  const bool elsewhere = fstat(attached_netns_, &there) == 0 && stat(kOwnNetns, &own) == 0 &&
-                         there.st_ino != own.st_ino;
-  if (!elsewhere) return here();
+  }, here{};
+  if (fstat(netns_, &there) != 0 || stat(kOwnNetns, &here) != 0 || there.st_ino == here.st_ino)
+    return what();
   // A thread of its own, so that the caller stays where it is.
   std::thread([&] {
-    if (setns(attached_netns_, CLONE_NEWNET) == 0) here();
+    if (setns(netns_, CLONE_NEWNET) == 0) what();
   }).join();
 }
 
@@ -194,26 +195,27 @@ bool Program::add_socket(uint32_t queue, int socket_fd, std::string* error) {
 }
 
 bool Program::attach(const Link& link, Mode mode, const LeftOver& left_over, std::string* error) {
-  listen_to_libraries();
-  LIBBPF_OPTS(bpf_xdp_attach_opts, options);
-  uint32_t flags = flags_of(mode);
-  if (left_over.fd >= 0 && left_over.mode == mode) {
-    options.old_prog_fd = left_over.fd;
-  } else {
+  const bool replaces = left_over.fd >= 0 && left_over.mode == mode;
+  int result = -EPERM;  // of entering the namespace, should that fail
+  std::string said;
+  at_home([&] {
+    listen_to_libraries();
+    LIBBPF_OPTS(bpf_xdp_attach_opts, options);
+    if (replaces) options.old_prog_fd = left_over.fd;
     // The kernel has one mode at a time: between these two calls the host sees the packets.
-    if (left_over.fd >= 0) {
+    if (left_over.fd >= 0 && !replaces) {
       LIBBPF_OPTS(bpf_xdp_attach_opts, old, .old_prog_fd = left_over.fd);
       bpf_xdp_detach(link.index, flags_of(left_over.mode), &old);
     }
-    flags |= XDP_FLAGS_UPDATE_IF_NOEXIST;
-  }
-  const int result = bpf_xdp_attach(link.index, fd_, flags, &options);
+    const uint32_t flags = flags_of(mode) | (replaces ? 0 : XDP_FLAGS_UPDATE_IF_NOEXIST);
+    result = bpf_xdp_attach(link.index, fd_, flags, &options);
+    said = library_words();
+  });
   if (result < 0) {
-    *error = explain_attach(link, mode, -result, library_words());
+    *error = explain_attach(link, mode, -result, said);
     return false;
   }
   attached_index_ = link.index;
-  attached_netns_ = open(kOwnNetns, O_RDONLY | O_CLOEXEC);
   attached_flags_ = flags_of(mode);
   return true;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -44,12 +45,14 @@ class Program {
 
  private:
   Program() = default;
-  void detach();
+  // Runs `what` in the namespace that the program was loaded in: take and the destructor may be
+  // called by a thread that is elsewhere, and an interface's index means nothing there.
+  void at_home(const std::function<void()>& what) const;
   bpf_object* object_ = nullptr;
+  int netns_ = -1;
   int fd_ = -1;
   int sockets_fd_ = -1;
-  int attached_index_ = 0;   // of the interface, 0: not attached
-  int attached_netns_ = -1;  // where the interface is; the thread that closes may be elsewhere
+  int attached_index_ = 0;  // of the interface, 0: not attached
   uint32_t attached_flags_ = 0;
   TakeMaps take_maps_;
 };
