@@ -156,7 +156,7 @@ bool Plane::make_workers(std::string* error) {
     shared_.wake_fds.push_back(fd);
     for (uint32_t p = 0; p < shared_.port_count; ++p) {
       const uint32_t queues = shared_.ports[p]->caps().queues;
-      const uint32_t owner = queue_owner(w % queues, n);
+      const uint32_t owner = queue_owner(p, w % queues, n);
       auto& ring = shared_.rings[size_t{w} * n + owner];
       if (owner != w && !ring) ring = std::make_unique<Handover>();
     }

@@ -29,9 +29,9 @@ Worker::Worker(Shared& shared, uint32_t id, WorkerMode mode, int core, Counters*
   for (uint32_t p = 0; p < shared.port_count; ++p) {
     const uint32_t queues = shared.ports[p]->caps().queues;
     tx_queue_[p] = kQueueNone;
-    tx_owner_[p] = queue_owner(id % queues, shared.workers);
+    tx_owner_[p] = queue_owner(p, id % queues, shared.workers);
     for (uint32_t q = 0; q < queues; ++q) {
-      if (queue_owner(q, shared.workers) != id) continue;
+      if (queue_owner(p, q, shared.workers) != id) continue;
       owned_.push_back({shared.ports[p], static_cast<uint16_t>(p), q});
       if (tx_queue_[p] == kQueueNone) tx_queue_[p] = q;
     }
@@ -131,7 +131,7 @@ void Worker::flush(const Tables& tables) noexcept {
       while (i < list.count && ring.push(*list.packets[i])) ++i;
       counters_->add(Counter::kHandedOver, i);
       drop_rest(list.packets + i, list.count - i, Drop::kHandoverFull);
-      woken_[to] = i > 0;
+      woken_[to] |= i > 0;
     }
     list.count = 0;
   }

@@ -36,9 +36,12 @@ struct Shared {
   bool bridge = false;
 };
 
-// Queue q of a port belongs to worker q % workers. A worker without a queue on a port hands its
-// packets over to the owner of queue (worker % queues).
-inline uint32_t queue_owner(uint32_t queue, uint32_t workers) noexcept { return queue % workers; }
+// Queues go round the workers, each port starting one further, so that ports with one queue spread
+// too. A worker without a queue on a port hands its packets over to the owner of queue (worker %
+// queues).
+inline uint32_t queue_owner(uint32_t port, uint32_t queue, uint32_t workers) noexcept {
+  return (port + queue) % workers;
+}
 
 // Runs to completion: receive -> corridor -> transmit, on one core. One `turn` is one round over
 // everything it owns; `run` turns until told to stop, sleeping as its mode says.
