@@ -1,14 +1,19 @@
 // The library's face.
 //
-//     const model = await readModel({ ports: [...] }, [service, endpointSlice]);
-//     const dataplane = Dataplane.open(model);
+//     const dataplane = await Dataplane.open({ ports: [...] }, [service, endpointSlice]);
 //     dataplane.start();
-//     dataplane.apply(await readModel({ ports: [...] }, [service, otherSlice]));
-//     readCounters(dataplane); allFlows(dataplane);
+//     await dataplane.setObjects([service, otherSlice]);
+//     console.log(dataplane.flows(), dataplane.drops());
 //     dataplane.close();
+import type { Plan } from "./compile/plan.js";
 import { InvalidInput, type Problem } from "./kit/error.js";
 import type { Result } from "./kit/result.js";
-import type { Loaded, Model } from "./model/model.js";
+import type { Loaded, Model, Service } from "./model/model.js";
+import { type Counters, readCounters } from "./observe/counters.js";
+import { allFlows, type Flow } from "./observe/flows.js";
+import { readStats, type Stats } from "./observe/stats.js";
+import { type OpenedPort, Dataplane as Running } from "./runtime/dataplane.js";
+import { type NativeLoopEnd, nativeModule } from "./runtime/native.js";
 import { loadFile, loadObject } from "./sources/file.js";
 
 function modelOrThrow(loaded: Result<Loaded, Problem[]>): Model {
@@ -34,6 +39,91 @@ export async function readModelFile(file: string): Promise<Model> {
   return modelOrThrow(await loadFile(file));
 }
 
+/** The far end of a loop port: packets by hand, Ethernet frames as bytes. */
+export type LoopEnd = NativeLoopEnd;
+
+/** The end of the cable that loop ports with this `interface` use. Throws when both ends are taken. */
+export const openLoopEnd = (cable: string): LoopEnd => new (nativeModule().LoopEnd)(cable);
+
+/** One dataplane in this process. Its workers run on threads of their own. */
+export class Dataplane {
+  readonly #running: Running;
+
+  private constructor(running: Running) {
+    this.#running = running;
+  }
+
+  /**
+   * Opens the ports of a configuration, a file's path or a value, and publishes its services and
+   * those of `objects` (Kubernetes Service and EndpointSlice objects, or Lists of them). Nothing
+   * moves before start(). Throws InvalidInput with every mistake, NodeplaneError when a port does
+   * not open or memory is short; nothing stays open then.
+   */
+  static async open(config: unknown, objects: readonly unknown[] = []): Promise<Dataplane> {
+    const isFile = typeof config === "string";
+    const model = isFile ? await readModelFile(config) : await readModel(config, objects);
+    return new Dataplane(Running.open(model));
+  }
+
+  /** Ports as they were opened, and what the drivers made of them. */
+  get ports(): readonly OpenedPort[] {
+    return this.#running.ports;
+  }
+  get model(): Model {
+    return this.#running.model;
+  }
+
+  /** Starts the workers. Throws when they run already or the dataplane is closed. */
+  start(): void {
+    this.#running.start();
+  }
+
+  /** What apply(model) would change. */
+  plan(model: Model): Plan {
+    return this.#running.plan(model);
+  }
+
+  /**
+   * Makes a model true between two batches, for all workers at once. Flows keep their endpoints as
+   * long as those exist. Throws and changes nothing when ports differ or a limit is exceeded.
+   */
+  apply(model: Model): Plan {
+    return this.#running.apply(model);
+  }
+
+  /** The services of these Kubernetes objects replace all there are; everything else stays. */
+  async setObjects(objects: readonly unknown[]): Promise<Plan> {
+    // Names that were not given stay away: an empty one is no name.
+    const given = Object.entries(this.model.node).filter(([, value]) => value !== "");
+    const { services } = await readModel({ ports: [], node: Object.fromEntries(given) }, objects);
+    return this.apply({ ...this.model, services });
+  }
+
+  /** Totals over all workers: counts by name, drops by name, packets and bytes by port. */
+  counters(): Counters {
+    return readCounters(this.#running);
+  }
+  /** Drops that happened, by name (docs/drops.md). */
+  drops(): Counters["drops"] {
+    return this.counters().drops;
+  }
+  /** Every connection; costs in proportion to their number. */
+  flows(): Flow[] {
+    return allFlows(this.#running);
+  }
+  services(): readonly Service[] {
+    return this.model.services;
+  }
+  stats(): Stats {
+    return readStats(this.#running);
+  }
+
+  /** Stops the workers and closes the ports. False: frames are missing, which is a defect of nodeplane. */
+  close(): boolean {
+    return this.#running.close();
+  }
+}
+
 export { type Change, type Plan, plan, renderPlan } from "./compile/plan.js";
 export { formatProblem, InvalidInput, NodeplaneError, type Problem } from "./kit/error.js";
 export type {
@@ -47,8 +137,7 @@ export type {
   Service,
   Settings,
 } from "./model/model.js";
-export { type Counters, type PortCounters, readCounters } from "./observe/counters.js";
-export { allFlows, type Flow, type Tuple } from "./observe/flows.js";
-export { readStats, type Stats } from "./observe/stats.js";
-export { Dataplane, type OpenedPort, type OpenOptions } from "./runtime/dataplane.js";
-export { loadFile, loadObject } from "./sources/file.js";
+export type { Counters, PortCounters } from "./observe/counters.js";
+export type { Flow, Tuple } from "./observe/flows.js";
+export type { Stats } from "./observe/stats.js";
+export type { OpenedPort } from "./runtime/dataplane.js";
