@@ -157,10 +157,11 @@ function checkRoutes(draft: Draft, known: Known, say: Say): void {
         say([...at, "via"], `${route.via} is not of the family of ${route.to}`, code);
       else checkGateway(draft, known, i, route.via, route.port, say);
     }
-    const port = route.port === undefined ? undefined : known.ports.get(route.port);
+    // A port that does not exist was told; it has no network to compare in.
     const owner =
-      port ??
-      (route.via === undefined ? undefined : portOfGateway(known.ports.values(), route.via)[0]);
+      route.port !== undefined
+        ? known.ports.get(route.port)
+        : route.via && portOfGateway(known.ports.values(), route.via)[0];
     if (!owner) return;
     const key = `${owner.network} ${route.to}`;
     if (seen.has(key)) say([...at, "to"], `another route goes to ${route.to}`, code);
