@@ -1,8 +1,10 @@
 #include "driver/registry.h"
 
+#include "driver/af_packet/af_packet.h"
 #include "driver/af_xdp/af_xdp.h"
 #include "driver/loop/loop.h"
 #include "driver/pcap/pcap.h"
+#include "driver/tap/tap.h"
 
 namespace nodeplane {
 
@@ -11,6 +13,8 @@ namespace {
 // All drivers. A new one is a row here and its include above.
 constexpr DriverRow kDrivers[] = {
     {"af_xdp", open_af_xdp},
+    {"af_packet", open_af_packet},
+    {"tap", open_tap},
     {"pcap", open_pcap},
     {"loop", open_loop},
 };

@@ -28,10 +28,11 @@ enum class Counter : uint8_t {
   kArpReplySent,
   kIcmpErrorSent,
   kIcmpErrorTranslated,
+  kKernelDropped,
   kFramesTaken,
   kFramesGiven,
 };
-inline constexpr uint32_t kCounterCount = 25;
+inline constexpr uint32_t kCounterCount = 26;
 inline constexpr const char* kCounterNames[] = {
     "packets_in",
     "packets_out",
@@ -56,6 +57,7 @@ inline constexpr const char* kCounterNames[] = {
     "arp_reply_sent",
     "icmp_error_sent",
     "icmp_error_translated",
+    "kernel_dropped",
     "frames_taken",
     "frames_given",
 };

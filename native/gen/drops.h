@@ -49,10 +49,11 @@ enum class Drop : uint8_t {
   kTxRingFull,
   kHandoverFull,
   kRxTruncated,
+  kBadOffload,
   kFaultInjected,
   kShutdown,
 };
-inline constexpr uint32_t kDropCount = 46;
+inline constexpr uint32_t kDropCount = 47;
 inline constexpr const char* kDropNames[] = {
     "none",
     "short_frame",
@@ -98,6 +99,7 @@ inline constexpr const char* kDropNames[] = {
     "tx_ring_full",
     "handover_full",
     "rx_truncated",
+    "bad_offload",
     "fault_injected",
     "shutdown",
 };

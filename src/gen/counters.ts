@@ -24,6 +24,7 @@ export const counterNames = [
   "arp_reply_sent",
   "icmp_error_sent",
   "icmp_error_translated",
+  "kernel_dropped",
   "frames_taken",
   "frames_given",
 ] as const;
@@ -52,6 +53,7 @@ export const counterAbout: Record<CounterName, string> = {
   arp_reply_sent: "ARP replies and neighbour advertisements sent.",
   icmp_error_sent: "ICMP errors of our own.",
   icmp_error_translated: "ICMP errors passed on with the inner packet mended.",
+  kernel_dropped: "Packets that the kernel lost because a port was not emptied in time (af_packet); they never came in.",
   frames_taken: "Frames taken from the arena by this worker.",
   frames_given: "Frames given back to the arena by this worker.",
 };

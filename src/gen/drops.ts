@@ -45,6 +45,7 @@ export const dropNames = [
   "tx_ring_full",
   "handover_full",
   "rx_truncated",
+  "bad_offload",
   "fault_injected",
   "shutdown",
 ] as const;
@@ -94,6 +95,7 @@ export const dropAbout: Record<DropName, string> = {
   tx_ring_full: "The port's transmit ring had no room.",
   handover_full: "The ring to the worker that owns the outgoing queue was full.",
   rx_truncated: "A packet longer than the frames that a port could give it, or a capture's record that is cut off or malformed.",
+  bad_offload: "The virtio-net header that the kernel gave with a packet contradicts it, or asks for segmentation inside a tunnel.",
   fault_injected: "Dropped on purpose by a fault port.",
   shutdown: "Still inside when the worker stopped.",
 };
