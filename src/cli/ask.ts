@@ -30,6 +30,15 @@ export async function socketOf(options: AskOptions, rooms: Rooms): Promise<strin
   return controlSocket ?? defaultSocket(options.name ?? name);
 }
 
+function parseAnswer(text: string): Answer | null {
+  try {
+    const raw = JSON.parse(text) as Partial<Answer> | null;
+    return typeof raw?.ok === "boolean" ? (raw as Answer) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Sends one request over a connection of its own. Throws when nobody answers well. */
 export function ask<C extends Request["command"]>(
   path: string,
@@ -56,8 +65,9 @@ export function ask<C extends Request["command"]>(
       if (size > answerBytesMax) fail("the answer is too long");
       if (chunk.at(-1) !== 10) return;
       socket.end();
-      const answer = JSON.parse(Buffer.concat(chunks).toString("utf8")) as Answer;
-      if (answer.ok) resolve(answer.value as Answers[C]);
+      const answer = parseAnswer(Buffer.concat(chunks).toString("utf8"));
+      if (!answer) fail("the answer is not in our language");
+      else if (answer.ok) resolve(answer.value as Answers[C]);
       else reject(refuse(path, answer.message));
     });
   });
