@@ -25,7 +25,7 @@ struct alignas(64) SideV4 {
   std::atomic<uint8_t> state;        // FlowState, a copy of the record's for the fast path
   std::atomic<uint8_t> tcp_flags;    // all seen in this direction
   uint8_t direction;                 // 0 original, 1 reply
-  uint8_t source_changed;            // masqueraded: an ICMP error's outer source is translated too
+  uint8_t source_changed;  // side 0 of a masqueraded one: an ICMP error's outer source too
   std::atomic<uint64_t> packets;
   std::atomic<uint64_t> bytes;
 };

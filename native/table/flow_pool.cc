@@ -5,9 +5,9 @@
 namespace nodeplane {
 namespace {
 
-constexpr uint32_t kGroupMax = 64;         // records of one epoch in limbo
-constexpr uint32_t kReclaimGroupsMax = 8;  // per call
-constexpr uint32_t kCacheShare = 32;       // a worker's cache holds 2 chunks
+constexpr uint32_t kGroupMax = 64;     // records of one epoch in limbo
+constexpr uint32_t kReclaimMax = 512;  // records per call
+constexpr uint32_t kCacheShare = 32;   // a worker's cache holds 2 chunks
 
 uint32_t chunk_of(uint32_t capacity, uint32_t workers) noexcept {
   return std::clamp(capacity / (kCacheShare * workers), 1u, kPoolChunkMax);
@@ -100,16 +100,21 @@ void FlowPool::close_group(Worker& w) noexcept {
   w.open_count = 0;
 }
 
+// While a group waits, the next one gathers: a worker that was away for long leaves few large groups
+// behind, not one per batch.
 void FlowPool::reclaim(uint32_t worker) noexcept {
   Worker& w = workers_[worker];
-  if (w.open_count != 0) close_group(w);
-  for (uint32_t groups = 0; groups < kReclaimGroupsMax && w.closed_first != kRecordNone; ++groups) {
+  for (uint32_t records = 0; records < kReclaimMax;) {
+    if (w.closed_first == kRecordNone) {
+      if (w.open_count == 0) return;
+      close_group(w);
+    }
     const uint32_t first = w.closed_first;
     if (cold_[first].retired_at >= w.safe) w.safe = epochs_.safe();
     if (cold_[first].retired_at >= w.safe) return;
     w.closed_first = cold_[first].chunk_next.load(std::memory_order_relaxed);
     if (w.closed_first == kRecordNone) w.closed_last = kRecordNone;
-    for (uint32_t r = first; r != kRecordNone;) {
+    for (uint32_t r = first; r != kRecordNone; ++records) {
       const uint32_t next = cold_[r].pool_next.load(std::memory_order_relaxed);
       // A worker may have posted a notice just before the removal. Whoever could do so has passed a
       // quiescent point by now, so a mark that is still missing here will not come any more.
