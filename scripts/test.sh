@@ -126,6 +126,7 @@ fuzz() {
     "$target" -max_total_time="$fuzz_seconds" -print_final_stats=1 -timeout=10 \
       -artifact_prefix="$results/" "$corpus" $seeds || status=1
   done
+  node build/js/test/fuzz/config_fuzz.js --seconds "$fuzz_seconds" || status=1
   return $status
 }
 

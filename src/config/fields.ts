@@ -98,6 +98,13 @@ export const whole = (low: number, high: number) =>
       : err(`must be a whole number from ${low} to ${high}, not ${kindOf(raw)}`),
   );
 
+export const powerOfTwo = (low: number, high: number) =>
+  field<number>((raw) =>
+    typeof raw === "number" && raw >= low && raw <= high && Number.isInteger(Math.log2(raw))
+      ? ok(raw)
+      : err(`must be a power of two from ${low} to ${high}, not ${kindOf(raw)}`),
+  );
+
 export const share = field<number>((raw) =>
   typeof raw === "number" && raw >= 0 && raw <= 1 ? ok(raw) : err("must be a number from 0 to 1"),
 );

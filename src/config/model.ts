@@ -6,23 +6,27 @@ import type { Service } from "../model/service.js";
 import type { Settings } from "../model/settings.js";
 import type { Config, Draft } from "./parse.js";
 import { portOfGateway } from "./references.js";
-import type { PortConfig } from "./schema.js";
+import { driverKeys, type PortConfig } from "./schema.js";
 
 /** Where relative paths of a configuration start. */
 export const baseOf = (file: string): string => dirname(resolve(file));
 
 function portOptions(port: PortConfig, base: string): Record<string, string> {
   const options: Record<string, string> = {};
-  if (port.mode) options.mode = port.mode;
-  if (port.copy) options.copy = port.copy;
+  for (const key of Object.keys(driverKeys) as (keyof typeof driverKeys)[]) {
+    if (port[key] !== undefined) options[key] = String(port[key]);
+  }
   if (port.take !== "all") options.take = port.take;
+  if (port.mac !== undefined) options.mac = port.mac;
+  if (port.traceMaxBytes !== undefined) options.traceMaxBytes = String(port.traceMaxBytes);
   for (const key of ["in", "out", "trace"] as const) {
     const path = port[key];
     if (path !== undefined) options[key] = resolve(base, path);
   }
   if (port.fault) {
-    const parts = Object.entries(port.fault).map(([key, value]) => `${key}=${value}`);
-    options.fault = parts.join(",");
+    const { delay, ...chances } = port.fault;
+    const parts = Object.entries(chances).map(([key, value]) => `${key}=${value}`);
+    options.fault = [...parts, ...(delay === undefined ? [] : [`delay=${delay}ms`])].join(",");
   }
   return options;
 }

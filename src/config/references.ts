@@ -10,7 +10,7 @@ import {
   prefixHolds,
 } from "../kit/ip.js";
 import type { Draft, Say } from "./parse.js";
-import type { PortConfig } from "./schema.js";
+import { driverKeys, type PortConfig } from "./schema.js";
 
 const code = "config_reference";
 
@@ -43,12 +43,13 @@ function checkPorts(draft: Draft, known: Known, say: Say): void {
   draft.ports.forEach((port, i) => {
     if (!port) return;
     const at = ["ports", i] as const;
-    const afXdp = port.driver === "af_xdp" || port.driver === "auto";
-    if (port.mode && !afXdp) say([...at, "mode"], `is not for driver ${port.driver}`);
-    if (port.copy && !afXdp) say([...at, "copy"], `is not for driver ${port.driver}`);
-    if (port.in && port.driver !== "pcap") say([...at, "in"], `is not for driver ${port.driver}`);
-    if (port.out && port.driver !== "pcap") say([...at, "out"], `is not for driver ${port.driver}`);
-    if (port.take === "services" && !afXdp)
+    for (const [key, drivers] of Object.entries(driverKeys)) {
+      const isGiven = port[key as keyof typeof driverKeys] !== undefined;
+      const isTheirs = (drivers as readonly string[]).includes(port.driver);
+      if (isGiven && !isTheirs) say([...at, key], `is not for driver ${port.driver}`);
+    }
+    const afXdp: readonly string[] = driverKeys.mode;
+    if (port.take === "services" && !afXdp.includes(port.driver))
       say([...at, "take"], `services is not for driver ${port.driver}`);
     if (port.host === undefined) return;
     const host = known.ports.get(port.host);

@@ -1,7 +1,7 @@
 // The shape of a configuration, section by section. Unknown keys are errors.
 import { z } from "zod";
 import { portMax, workerMax } from "../gen/layout.js";
-import { driverNames } from "../model/port.js";
+import { type DriverName, driverNames } from "../model/port.js";
 import { defaultTimers, type FlowTimers } from "../model/settings.js";
 import {
   duration,
@@ -15,6 +15,7 @@ import {
   oneOfNumber,
   path,
   portRange,
+  powerOfTwo,
   prefix,
   share,
   whole,
@@ -28,11 +29,38 @@ export const frameCountMax = 1 << 22;
 export const flowCapacityMax = 1 << 27;
 export const cpuMax = 1023;
 
+/** Of AF_XDP rings (native/driver/af_xdp). */
+export const ringMax = 1 << 16;
+const ring = powerOfTwo(64, ringMax);
+/** Rows of the XDP program's maps. */
+export const takeMax = 1 << 23;
+
+/** Keys that are some drivers' own, handed on as they are; the others' ports may not have them. */
+const afXdp = ["auto", "af_xdp"] as const;
+export const driverKeys = {
+  mode: afXdp,
+  copy: afXdp,
+  needWakeup: afXdp,
+  rxRing: afXdp,
+  txRing: afXdp,
+  fillRing: afXdp,
+  completionRing: afXdp,
+  txBudget: afXdp,
+  takeMax: afXdp,
+  offload: ["tap"],
+  persist: ["tap"],
+  promiscuous: ["auto", "af_packet"],
+  in: ["pcap"],
+  out: ["pcap"],
+} as const satisfies Record<string, readonly DriverName[]>;
+
 const fault = z.strictObject({
   drop: share.optional(),
   duplicate: share.optional(),
   corrupt: share.optional(),
   reorder: share.optional(),
+  txfull: share.optional(),
+  delay: duration.optional(),
   seed: whole(0, 2 ** 32 - 1).optional(),
 });
 
@@ -50,9 +78,20 @@ export const portSchema = z.strictObject({
   mode: oneOf("auto", "native", "generic").optional(),
   copy: oneOf("auto", "copy", "zero-copy").optional(),
   checksum: oneOf("auto", "trust", "compute").default("auto"),
+  needWakeup: flag.optional(),
+  rxRing: ring.optional(),
+  txRing: ring.optional(),
+  fillRing: ring.optional(),
+  completionRing: ring.optional(),
+  txBudget: whole(32, ringMax).optional(),
+  takeMax: whole(1, takeMax).optional(),
+  offload: flag.optional(),
+  persist: flag.optional(),
+  promiscuous: flag.optional(),
   in: path.optional(),
   out: path.optional(),
   trace: path.optional(),
+  traceMaxBytes: whole(1, Number.MAX_SAFE_INTEGER).optional(),
   fault: fault.optional(),
 });
 export type PortConfig = z.output<typeof portSchema>;

@@ -2,6 +2,7 @@
 import { type CounterName, counterNames } from "../gen/counters.js";
 import { type DropName, dropNames } from "../gen/drops.js";
 import { portMax } from "../gen/layout.js";
+import { check } from "../kit/check.js";
 import type { Dataplane } from "../runtime/dataplane.js";
 
 export interface PortCounters {
@@ -35,6 +36,7 @@ export function decodeCounters(
   stride: number,
   ports: readonly { name: string; id: number }[],
 ): Counters {
+  check(stride >= counterWords * 8, "the native module counts as this build does");
   const blocks: BigUint64Array[] = [];
   for (let at = 0; at + counterWords * 8 <= memory.byteLength; at += stride) {
     blocks.push(new BigUint64Array(memory, at, counterWords));

@@ -57,7 +57,9 @@ t.test("everything that can be said of a port", async (t) => {
     copy: zero-copy
     checksum: compute
     trace: p.pcapng
-    fault: { drop: 0.5, seed: 7 }
+    rxRing: 512
+    needWakeup: false
+    fault: { drop: 0.5, delay: 5ms, seed: 7 }
   - { name: f, driver: pcap, in: in.pcap, out: /tmp/out.pcap }
 `);
   t.same(model.ports[1], {
@@ -77,7 +79,10 @@ t.test("everything that can be said of a port", async (t) => {
       copy: "zero-copy",
       take: "services",
       trace: "/etc/np/p.pcapng",
-      fault: "drop=0.5,seed=7",
+      fault: "drop=0.5,seed=7,delay=5ms",
+      rxRing: "512",
+      needWakeup: "false",
+      mac: "02:aa:00:00:00:01",
     },
   });
   t.same(model.ports[2]?.options, { in: "/etc/np/in.pcap", out: "/tmp/out.pcap" });
