@@ -11,7 +11,8 @@ import {
 } from "../kit/ip.js";
 import type { Model } from "../model/model.js";
 import type { Port } from "../model/port.js";
-import { defaultNetwork } from "../model/service.js";
+import { defaultNetwork, type Service } from "../model/service.js";
+import type { Front } from "./services.js";
 
 export type IdOf = (name: string) => number;
 const hasVia = 1;
@@ -70,37 +71,54 @@ function inOrder(port: Port): PrefixText[] {
   return [...port.addresses.filter((t) => !isLast(t)), ...port.addresses.filter(isLast)];
 }
 
+/** Addresses of the ports, then those of the node that no port has. */
 export function addressRows(model: Model, portId: IdOf, networkId: IdOf): AddressRow[] {
   const taken = new Set<string>();
-  const rows: AddressRow[] = [];
-  for (const port of model.ports) {
-    for (const text of inOrder(port)) {
+  const rows = model.ports.flatMap((port) =>
+    inOrder(port).map((text): AddressRow => {
       const { bytes, family, length } = knownPrefix(text);
-      taken.add(`${port.network} ${text.slice(0, text.indexOf("/"))}`);
-      rows.push({
+      taken.add(`${port.network} ${plain(text)}`);
+      const network = networkId(port.network);
+      return {
         address: bytes,
         family,
         prefixLength: length,
         port: portId(port.name),
-        network: networkId(port.network),
+        network,
         flags: 0,
-      });
-    }
+      };
+    }),
+  );
+  for (const text of model.node.addresses) {
+    if (taken.has(`${defaultNetwork} ${text}`)) continue;
+    rows.push({ ...wholeAddress(text, networkId(defaultNetwork)), flags: 0 });
   }
-  const whole = (text: IpText, network: string, flags: number): void => {
-    if (taken.has(`${network} ${text}`)) return;
-    taken.add(`${network} ${text}`);
-    const { bytes, family } = knownAddress(text);
-    rows.push({
-      address: bytes,
-      family,
-      prefixLength: family === 4 ? 32 : 128,
-      port: portNone,
-      network: networkId(network),
-      flags,
-    });
-  };
-  for (const text of model.node.addresses) whole(text, defaultNetwork, 0);
-  for (const { address, network } of model.services) whole(address, network, isVirtual);
   return rows;
 }
+
+const plain = (text: PrefixText): string => text.slice(0, text.indexOf("/"));
+
+function wholeAddress(text: IpText, network: number): AddressRow {
+  const { bytes, family } = knownAddress(text);
+  const prefixLength = family === 4 ? 32 : 128;
+  return { address: bytes, family, prefixLength, port: portNone, network, flags: isVirtual };
+}
+
+/** The virtual addresses, each once; one that is a port's or the node's too is theirs. */
+export function virtualAddresses(model: Model, fronts: readonly Front[]): Service[] {
+  const taken = new Set<string>(model.node.addresses.map((text) => `${defaultNetwork} ${text}`));
+  for (const port of model.ports) {
+    for (const text of port.addresses) taken.add(`${port.network} ${plain(text)}`);
+  }
+  const services: Service[] = [];
+  for (const { echo, service } of fronts) {
+    // One echo for each virtual address.
+    if (echo !== null && !taken.has(`${service.network} ${service.address}`))
+      services.push(service);
+  }
+  return services;
+}
+
+/** Made one by one while they are written: there may be a million. */
+export const virtualRow = (service: Service, networkId: IdOf): AddressRow =>
+  wholeAddress(service.address, networkId(service.network));

@@ -42,7 +42,14 @@ import { defaultNetwork } from "../model/service.js";
 import type { Settings } from "../model/settings.js";
 import type { Draft, IdDirectory } from "./ids.js";
 import { masqueradeOf, podRangeRows, snatSourceRows } from "./nat.js";
-import { addressRows, neighbourRows, routeRows } from "./routes.js";
+import {
+  addressRows,
+  type IdOf,
+  neighbourRows,
+  routeRows,
+  virtualAddresses,
+  virtualRow,
+} from "./routes.js";
 import { echoRow, endpointRow, type Front, frontsOf, serviceRow } from "./services.js";
 
 export type { Model } from "../model/model.js";
@@ -182,6 +189,28 @@ function serviceSections(fronts: readonly Front[], draft: Draft, model: Model): 
   ];
 }
 
+function addressSection(model: Model, fronts: readonly Front[], idOf: IdOf, networkId: IdOf): Rows {
+  const own = addressRows(model, idOf, networkId);
+  const virtual = virtualAddresses(model, fronts);
+  const write = (view: DataView, start: number): void => {
+    let at = start;
+    for (const row of own) {
+      writeAddressRow(view, at, row);
+      at += addressRowSize;
+    }
+    for (const service of virtual) {
+      writeAddressRow(view, at, virtualRow(service, networkId));
+      at += addressRowSize;
+    }
+  };
+  return {
+    kind: Section.addresses,
+    size: addressRowSize,
+    count: own.length + virtual.length,
+    write,
+  };
+}
+
 function pack(sections: readonly Rows[]): Uint8Array {
   const align = 8;
   let end = tablesHeaderSize + sections.length * sectionRowSize;
@@ -237,11 +266,10 @@ export function compile(
     portRow(port, facts[i] as PortFacts, model, idOf, draft, options.offline ?? false),
   );
   ports.sort((a, b) => a.id - b.id);
-  const addresses = addressRows(model, idOf, networkId);
   const bytes = pack([
     rowsOf(Section.settings, settingsRowSize, [settingsRow(model.settings)], writeSettingsRow),
     rowsOf(Section.ports, portRowSize, ports, writePortRow),
-    rowsOf(Section.addresses, addressRowSize, addresses, writeAddressRow),
+    addressSection(model, fronts, idOf, networkId),
     rowsOf(Section.routes, routeRowSize, routes, writeRouteRow),
     rowsOf(Section.neighbours, neighbourRowSize, neighbourRows(model, idOf), writeNeighbourRow),
     ...serviceSections(fronts, draft, model),
