@@ -432,9 +432,15 @@ TEST(Originate, ErrorsAndResetsShareOneLimit) {
   EXPECT_EQ(kit.count(Counter::kOriginated), 15u);  // the five count as made and dropped
   kit.batch->now += 250 * kMillisecond;
   EXPECT_EQ(owe(5), 2u);
-  for (int i = 0; i < 100; ++i) {  // small steps are not rounded away
-    kit.batch->now += kMillisecond / 2;
+  const uint32_t before_steps = kit.made();
+  for (int i = 0; i < 1000; ++i) {  // steps of half a token are not rounded away
+    kit.batch->now += kMillisecond / 20;
+    kit.batch->owe(kit.owed(Owed::What::kArpRequest, 4));
     kit.run();
+    while (kit.made() > before_steps) {
+      kit.batch->count--;
+      kit.cache->give(kit.batch->packets[kit.batch->live[--kit.batch->live_count]].frame);
+    }
   }
   EXPECT_EQ(owe(2), 1u);
   kit.end();

@@ -225,14 +225,18 @@ TEST(Rewrite, UdpSumThatComesToZeroIsSentAsOnes) {
       Spec t = with(s, after);
       const size_t at = family == 4 ? 20 + s.options + 6 : 46;
       if (test::get16(ip_of(t), at) != 0xffff) continue;
-      RewriteKit kit;
-      Packet& p = kit.put_named(frame_of(s));
-      Sides side;
-      p.side = side.make(p, after);
-      kit.run();
-      EXPECT_EQ(kit.bytes(p), frame_of(forwarded(t)));
-      EXPECT_EQ(test::get16(kit.bytes(p), 14 + at), 0xffff);
-      kit.end();
+      for (const bool partial : {false, true}) {
+        RewriteKit kit;
+        Spec from = s;
+        from.partial = partial;
+        Packet& p = kit.put_named(frame_of(from), partial ? kFlagPartialChecksum : 0);
+        Sides side;
+        p.side = side.make(p, after);
+        kit.run();
+        EXPECT_EQ(kit.bytes(p), frame_of(forwarded(t)));
+        EXPECT_EQ(test::get16(kit.bytes(p), 14 + at), 0xffff);
+        kit.end();
+      }
       break;
     }
   }
@@ -391,6 +395,51 @@ TEST(Rewrite, IcmpErrorInReplyDirectionKeepsItsSource) {
   side.from_masquerade(1);
   kit.run();
   EXPECT_EQ(kit.bytes(p), frame_of(forwarded(error_about(first, router, 8))));
+  kit.end();
+}
+
+// A quote that ends inside TCP's sum: half of it cannot be mended, nothing behind is touched.
+TEST(Rewrite, IcmpErrorThatQuotesHalfASum) {
+  test::Random random(15);
+  const Case c{4, 6};
+  RewriteKit kit;
+  const Ends seen = random_ends(random, c);
+  const Spec first = with(random_spec(random, c), seen);
+  const Bytes router = random.address(4);
+  const Spec error = error_about(with(first, random_ends(random, c)), router, 17);
+  Packet& p = kit.put_named(frame_of(error));
+  uint8_t* const behind = p.data + p.length;
+  *behind = 0x5a;
+  Sides side;
+  p.side = side.make(p, mirrored(seen));
+  kit.run();
+  Spec expected = error_about(first, router, 17);
+  expected.payload.back() = error.payload.back();
+  EXPECT_EQ(kit.bytes(p), frame_of(forwarded(expected)));
+  EXPECT_EQ(*behind, 0x5a);
+  kit.end();
+}
+
+TEST(Rewrite, EveryPacketWearsItsOwnNextHop) {
+  test::Random random(16);
+  RewriteKit kit;
+  const uint8_t other_mac[6] = {0xaa, 0xbb, 0xcc, 9, 9, 9};
+  const IpAddress other = IpAddress::from_v4(0x05060708);
+  kit.neighbours.set_static(3, 4, other, other_mac);
+  const Case c{4, 17};
+  for (int i = 0; i < 4; ++i)
+    kit.put_named(frame_of(with(random_spec(random, c), random_ends(random, c))));
+  for (int i : {1, 2}) {
+    kit.batch->packets[i].next_hop = kit.neighbours.find(3, 4, other);
+    kit.batch->packets[i].port_out = 3;
+  }
+  kit.run();
+  for (int i = 0; i < 4; ++i) {
+    const bool second = i == 1 || i == 2;
+    const Bytes out = kit.bytes(kit.batch->packets[i]);
+    EXPECT_TRUE(std::equal(out.begin(), out.begin() + 6, second ? other_mac : kNextMac)) << i;
+    EXPECT_EQ(out[11], second ? 3 : kOut) << i;
+  }
   kit.end();
 }
 
