@@ -97,6 +97,11 @@ bool Plane::take_ports(const TableSet& set, std::string* error) {
       add(endpoint.family, s.protocol, 1, from, from, endpoint.address);
     }
   }
+  // Virtual addresses whole: echo, unknown ports and who asks for them by ARP or solicitation.
+  for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
+    const auto& a = set.addresses[i];
+    if (a.flags & 1) add(a.family, 0, 0, 0, 0, a.address);
+  }
   for (uint32_t i = 0; i < set.size(Section::kSnatSources); ++i) {
     const auto& s = set.snat_sources[i];
     for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolSctp})

@@ -266,6 +266,11 @@ void AfXdpPort::describe(const std::string& why_not_native) {
   if (left_over_.fd >= 0)
     caps_.description +=
         ", replaced a left-over program (id " + std::to_string(left_over_.id) + ")";
+  // Native mode switches the peer's segmentation offloads off by itself, generic mode does not.
+  if (mode_ == Mode::kGeneric && link_.driver == "veth")
+    caps_.description +=
+        ", the veth peer needs ethtool -K tso off gso off tx-udp-segmentation off: larger packets "
+        "than a frame are lost";
   if (!why_not_native.empty()) caps_.description += "; " + why_not_native;
 }
 

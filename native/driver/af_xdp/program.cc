@@ -147,8 +147,9 @@ std::unique_ptr<Program> Program::load(uint32_t take_max, std::string* error) {
   auto* constants =
       static_cast<uint32_t*>(const_cast<void*>(bpf_map__initial_value(map(".rodata"), &size)));
   if (constants != nullptr && size >= sizeof *constants) *constants = take_max != 0;
+  // Twice: while one set replaces another, both are there.
   for (const char* name : {"hosts", "ports", "prefixes"})
-    bpf_map__set_max_entries(map(name), take_max != 0 ? take_max : 1);
+    bpf_map__set_max_entries(map(name), take_max != 0 ? 2 * take_max : 1);
   if (const int result = bpf_object__load(program->object_); result < 0) {
     *error = "loading the XDP program into the kernel: " + error_text(-result) +
              (result == -EPERM ? ", it needs CAP_BPF and CAP_NET_ADMIN" : "");

@@ -31,7 +31,7 @@ bool find_left_over(const Link& link, LeftOver* left_over, std::string* error);
 // a killed process and goes on dropping what is ours; a clean end detaches it.
 class Program {
  public:
-  // `take_max`: rows that take may be given (take: services), 0: everything is ours.
+  // `take_max`: addresses, and ports, that take may name (take: services), 0: everything is ours.
   static std::unique_ptr<Program> load(uint32_t take_max, std::string* error);
   ~Program();
   Program(const Program&) = delete;

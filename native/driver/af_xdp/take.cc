@@ -95,8 +95,7 @@ bool MapMirror<Key, Value>::write(const std::vector<Entry>& wanted, std::string*
     const bool same = !unsure_ && at < held_.size() && compare(held_[at].key, entry.key) == 0 &&
                       std::memcmp(&held_[at].value, &entry.value, sizeof(Value)) == 0;
     if (same || bpf_map_update_elem(fd_, &entry.key, &entry.value, BPF_ANY) == 0) continue;
-    *error = errno == E2BIG ? "more addresses or ports are to be taken than takeMax allows"
-                            : "writing what is to be taken: " + error_text(errno);
+    *error = "writing what is to be taken: " + error_text(errno);
     // Whatever of both sets may be there now, the next call removes what it does not want.
     held_.insert(held_.end(), wanted.begin(), wanted.end());
     sort_by_key(held_);
@@ -131,11 +130,6 @@ void TakeMaps::open(const Fds& fds, uint32_t rows_max) {
 }
 
 bool TakeMaps::replace(const TakeRow* rows, uint32_t count, std::string* error) {
-  if (count > rows_max_) {
-    *error = std::to_string(count) + " rows are to be taken, takeMax allows " +
-             std::to_string(rows_max_);
-    return false;
-  }
   std::vector<MapMirror<take_host, take_what>::Entry> hosts;
   std::vector<MapMirror<take_prefix, take_what>::Entry> prefixes;
   std::vector<MapMirror<take_port, uint8_t>::Entry> ports;
@@ -168,6 +162,12 @@ bool TakeMaps::replace(const TakeRow* rows, uint32_t count, std::string* error) 
   if (!join(hosts) || !join(prefixes)) {
     *error = "an address has more than " + std::to_string(TAKE_RANGE_MAX) +
              " port ranges that are to be taken";
+    return false;
+  }
+  if (const size_t most = std::max({hosts.size(), prefixes.size(), ports.size()});
+      most > rows_max_) {
+    *error = std::to_string(most) + " addresses or ports are to be taken, takeMax allows " +
+             std::to_string(rows_max_);
     return false;
   }
   // An address points to its ports: they come before it and go after it.
