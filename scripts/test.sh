@@ -26,12 +26,17 @@ mkdir -p $results
 
 # --- counting ---------------------------------------------------------------------------------
 
-number() { grep -oP "$1" "$2" 2>/dev/null | tail -n 1; }
+number() { # of the last line that the pattern finds, or 0
+  local n
+  n=$(grep -oP "$1" "$2" | tail -n 1)
+  echo "${n:-0}"
+}
 
 # Adds up what the logs of GoogleTest and tap say; a step without either is one test.
 count() { # log status
-  local p f s
-  if p=$(number '^\[  PASSED  \] \K\d+' "$1") && [[ $p ]]; then
+  local p f=0 s=0
+  if grep -q '^\[  PASSED  \]' "$1"; then
+    p=$(number '^\[  PASSED  \] \K\d+' "$1")
     f=$(number '^\[  FAILED  \] \K\d+(?= test)' "$1")
     s=$(number '^\[  SKIPPED \] \K\d+(?= test)' "$1")
   elif grep -q '^# { total: ' "$1"; then
@@ -41,11 +46,25 @@ count() { # log status
   else
     p=$(($2 == 0))
   fi
-  ((passed += ${p:-0}, failed += ${f:-0}, skipped += ${s:-0}))
-  (($2 == 0 || ${f:-0} > 0)) || ((failed += 1))
+  (($2 == 0 || f > 0)) || f=1
+  ((passed += p, failed += f, skipped += s))
 }
 
-reasons() { grep -hE '# SKIP|\[  SKIPPED \]|: Skipped$' "$1" | sed 's/^/    /'; }
+reasons() {
+  { grep -oE '# SKIP.*' "$1"; grep -h --no-group-separator -A 1 ': Skipped$' "$1"; } | sed 's/^/    /'
+}
+
+# What went wrong, from a log that may be long.
+complaints() {
+  if grep -q '^ *not ok' "$1"; then
+    grep -A 30 '^ *not ok' "$1" | head -n 300
+  elif grep -q '^\[  PASSED  \]' "$1"; then
+    grep -A 15 ': Failure$' "$1" | head -n 200
+    sed -n '/^\[  PASSED  \]/,$p' "$1"
+  else
+    tail -n 150 "$1"
+  fi
+}
 
 step() { # name command...
   local name=$1 log=$results/$1.log start=$SECONDS status=0
@@ -58,7 +77,7 @@ step() { # name command...
   reasons "$log"
   ((status)) || return 0
   failures+=("$name")
-  if grep -q '^ *not ok' "$log"; then grep -A 30 '^ *not ok' "$log" | head -n 300; else tail -n 150 "$log"; fi
+  complaints "$log"
   return 1
 }
 
@@ -78,15 +97,17 @@ build() { # folder target option...
 
 native() { # folder gtest-filter
   # TSan of GCC 12 wants less randomness in the address space than newer kernels give.
-  timeout 600 setarch -R "build/$1/nodeplane_tests" --gtest_brief=1 --gtest_filter="$2"
+  timeout 600 setarch -R "build/$1/nodeplane_tests" --gtest_filter="$2"
 }
 
 native_tests() {
   build native nodeplane_tests -DNODEPLANE_TESTS=ON && native native '*'
 }
 
+# One build for the native tests and the addon with AddressSanitizer.
 asan_tests() {
-  build asan nodeplane_tests -DNODEPLANE_TESTS=ON -DNODEPLANE_SANITIZE=address,undefined &&
+  node scripts/gyp-build.mjs --out build/asan --config RelWithDebInfo --CDNODEPLANE_TESTS=ON \
+    --CDNODEPLANE_SANITIZE=address,undefined --CDNODEPLANE_MODULE_DIR="$PWD/build/asan/module" &&
     native asan '*'
 }
 
@@ -105,13 +126,11 @@ tap() { # jobs file...
   timeout 900 npx --no-install tap --reporter=tap --jobs="$tap_jobs" "$@"
 }
 
-# The module of the stories is the one with AddressSanitizer, which has to be loaded before node.
+# The stories again, with the module that asan_tests built; its runtime must be loaded before node.
 asan_addon() {
-  node scripts/gyp-build.mjs --out build/asan-addon --CDNODEPLANE_SANITIZE=address,undefined \
-    --CDNODEPLANE_MODULE_DIR="$PWD/build/asan-addon/module" || return
-  NODEPLANE_MODULE=$PWD/build/asan-addon/module/nodeplane.node ASAN_OPTIONS=detect_leaks=0 \
+  NODEPLANE_MODULE=$PWD/build/asan/module/nodeplane.node ASAN_OPTIONS=detect_leaks=0 TAP_TIMEOUT=600 \
     LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)" \
-    timeout 300 node build/js/test/story/run.test.js
+    timeout 600 node build/js/test/story/run.test.js
 }
 
 fuzz() {
