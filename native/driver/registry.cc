@@ -2,46 +2,73 @@
 
 #include "driver/af_packet/af_packet.h"
 #include "driver/af_xdp/af_xdp.h"
+#include "driver/fault/fault.h"
+#include "driver/holder.h"
 #include "driver/loop/loop.h"
+#include "driver/options.h"
 #include "driver/pcap/pcap.h"
 #include "driver/tap/tap.h"
+#include "driver/trace/trace.h"
 
 namespace nodeplane {
 
 namespace {
 
-// All drivers. A new one is a row here and its include above.
+constexpr const char* kAuto = "auto";
+
+// All drivers. A new one is a row here and its include above. Those that work on an interface of the
+// kernel's are tried by `auto`, the fastest first.
 constexpr DriverRow kDrivers[] = {
-    {"af_xdp", open_af_xdp},
-    {"af_packet", open_af_packet},
-    {"tap", open_tap},
-    {"pcap", open_pcap},
-    {"loop", open_loop},
+    {"af_xdp", open_af_xdp, true}, {"af_packet", open_af_packet, true}, {"tap", open_tap, false},
+    {"pcap", open_pcap, false},    {"loop", open_loop, false},
 };
 
-std::string join(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
-  return all;
+// What `auto` chose, and why nothing faster.
+class Chosen final : public Holder {
+ public:
+  Chosen(std::unique_ptr<Port> inner, const std::string& why) : Holder(std::move(inner)) {
+    caps_.description += why.empty() ? " (auto: the fastest)" : " (auto, since " + why + ")";
+  }
+};
+
+std::unique_ptr<Port> open_auto(const PortSpec& spec, FrameArena& arena, std::string* error) {
+  std::string why;
+  for (const DriverRow& row : kDrivers) {
+    if (!row.is_automatic) continue;
+    std::string reason;
+    if (auto port = row.open(spec, arena, &reason))
+      return std::make_unique<Chosen>(std::move(port), why);
+    why += (why.empty() ? "" : "; ") + std::string(row.name) + ": " + reason;
+  }
+  *error = "no driver works on " + spec.interface + ": " + why;
+  return nullptr;
 }
 
 std::unique_ptr<Port> open_driver(const PortSpec& spec, FrameArena& arena, std::string* error) {
+  if (spec.driver == kAuto) return open_auto(spec, arena, error);
   for (const DriverRow& row : kDrivers)
     if (spec.driver == row.name) return row.open(spec, arena, error);
-  *error = "unknown driver '" + spec.driver + "'; known are " + join(driver_names());
+  *error = "unknown driver '" + spec.driver + "'; known are";
+  for (const std::string& name : driver_names()) *error += " " + name;
   return nullptr;
 }
 
 }  // namespace
 
 std::vector<std::string> driver_names() {
-  std::vector<std::string> names;
+  std::vector<std::string> names = {kAuto};
   for (const DriverRow& row : kDrivers) names.emplace_back(row.name);
   return names;
 }
 
+// The trace is outermost: it shows what nodeplane saw, harm included.
 std::unique_ptr<Port> open_port(const PortSpec& spec, FrameArena& arena, std::string* error) {
-  return open_driver(spec, arena, error);
+  std::unique_ptr<Port> port = open_driver(spec, arena, error);
+  if (port != nullptr && !option(spec, "fault").empty())
+    port = hold_fault(std::move(port), spec, arena, error);
+  if (port != nullptr && !option(spec, "trace").empty())
+    port = hold_trace(std::move(port), spec, error);
+  return port;
 }
 
 }  // namespace nodeplane

@@ -11,6 +11,7 @@ using OpenPort = std::unique_ptr<Port> (*)(const PortSpec& spec, FrameArena& are
 struct DriverRow {
   const char* name;
   OpenPort open;
+  bool is_automatic;  // `auto` may choose it
 };
 
 }  // namespace nodeplane

@@ -84,6 +84,10 @@ bool PacketPort::open(const PortSpec& spec, std::string* error) {
   const uint32_t count = spec.queues == 0 ? 1 : spec.queues;
   const Link link(spec.interface);
   int index;
+  if (option(spec, "take") == "services") {
+    *error = "af_packet cannot share its interface with the host (take: services)";
+    return false;
+  }
   if (count > kQueuesMax) {
     *error = "an af_packet port has at most " + std::to_string(kQueuesMax) + " queues";
     return false;
