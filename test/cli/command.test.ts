@@ -1,44 +1,9 @@
 // The command line as a user meets it: exit status, standard output, standard error.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import t, { type Test } from "tap";
+import t from "tap";
 import { writePcap } from "../kit/pcap.js";
-import { command } from "../kit/root.js";
-import { one, service, slice } from "../sources/world.js";
-
-function nodeplane(...args: string[]): { status: number | null; out: string; err: string } {
-  // From elsewhere: the command runs from any directory.
-  const run = spawnSync(process.execPath, [command, ...args], { encoding: "utf8", cwd: "/" });
-  return { status: run.status, out: run.stdout, err: run.stderr };
-}
-
-function folder(t: Test): string {
-  const dir = mkdtempSync(join(tmpdir(), "np-"));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
-
-const list = (...objects: unknown[]): string => JSON.stringify({ kind: "List", items: objects });
-const endpoints = (...addresses: string[]): object =>
-  slice(addresses.map((a) => ({ addresses: [a] })));
-
-function writeConfig(dir: string): string {
-  const file = join(dir, "np.yaml");
-  writeFileSync(join(dir, "services.json"), list(service(one), endpoints("10.1.0.1", "10.1.0.2")));
-  writeFileSync(
-    file,
-    `ports:
-  - { name: p, driver: loop, interface: np-test-${process.pid}, addresses: [192.0.2.1/24] }
-manifests: [services.json]
-control: { socket: np.sock }
-flows: { capacity: 1024 }
-frames: { count: 1024 }
-`,
-  );
-  return file;
-}
+import { folder, nodeplane, writeConfig } from "./kit.js";
 
 t.test("help and wrong usage", async (t) => {
   const commands = [
@@ -148,78 +113,4 @@ t.test("doctor", async (t) => {
       facts.some((f) => f.name === name),
       name,
     );
-});
-
-/** Waits until standard error says it. */
-function said(process: ChildProcess, words: RegExp): Promise<string> {
-  let heard = "";
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`never said ${words}: ${heard}`)), 20_000);
-    const listen = (chunk: Buffer): void => {
-      heard += chunk;
-      if (!words.test(heard)) return;
-      clearTimeout(timer);
-      process.stderr?.off("data", listen);
-      resolve(heard);
-    };
-    process.stderr?.on("data", listen);
-  });
-}
-
-t.test("a whole life: run, ask, reload, a bad reload, plan, stop", async (t) => {
-  const dir = folder(t);
-  const file = writeConfig(dir);
-  const socket = join(dir, "np.sock");
-  const run = spawn(process.execPath, [command, "run", "-c", file], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  t.teardown(() => run.kill("SIGKILL"));
-  await said(run, /"running"/);
-  const ask = (...args: string[]): { endpoints: { address: string }[] }[] =>
-    JSON.parse(nodeplane(...args, "-s", socket, "--json").out);
-  const now = (): string[] | undefined => ask("services")[0]?.endpoints.map((e) => e.address);
-  t.same(now(), ["10.1.0.1", "10.1.0.2"]);
-  t.same(ask("flows"), []);
-  t.same(ask("drops"), {});
-  t.match(ask("stats"), { info: { running: true, generation: 1 }, ports: { p: { rxPackets: 0 } } });
-  t.match(nodeplane("run", "-c", file), {
-    status: 1,
-    err: `nodeplane: ${socket}: another nodeplane listens there\n`,
-  });
-
-  let heard = said(run, /reloaded/);
-  writeFileSync(join(dir, "services.json"), list(service(one), endpoints("10.1.0.2", "10.1.0.3")));
-  await heard;
-  t.same(now(), ["10.1.0.2", "10.1.0.3"], "by watching");
-
-  heard = said(run, /has mistakes/);
-  writeFileSync(join(dir, "services.json"), list(service({ ...one, clusterIP: "x" })));
-  t.match(
-    await heard,
-    /services\.json:1:\d+: items\.0\.spec\.clusterIP: "x" is not an IP address\n/,
-  );
-  t.same(now(), ["10.1.0.2", "10.1.0.3"], "untouched");
-
-  heard = said(run, /restart it/);
-  writeFileSync(file, readFileSync(file, "utf8").replace("interface: np", "interface: other"));
-  writeFileSync(join(dir, "services.json"), list(service(one), endpoints("10.1.0.3")));
-  await heard;
-  t.same(now(), ["10.1.0.2", "10.1.0.3"], "ports are fixed");
-  t.match(nodeplane("plan", "-c", file), {
-    status: 0,
-    out: /~ port p: .*needs a restart.*\n- endpoint default\/web:80 10\.1\.0\.2:8080/,
-  });
-
-  heard = said(run, /reloaded/);
-  writeFileSync(file, readFileSync(file, "utf8").replace("interface: other", "interface: np"));
-  run.kill("SIGHUP");
-  await heard;
-  t.same(now(), ["10.1.0.3"]);
-
-  const ended = new Promise((resolve) =>
-    run.once("exit", (code, signal) => resolve(code ?? signal)),
-  );
-  run.kill("SIGTERM");
-  t.equal(await ended, 0);
-  t.notOk(existsSync(socket), "nothing left behind");
 });
