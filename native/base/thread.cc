@@ -1,10 +1,12 @@
 #include "base/thread.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace nodeplane {
@@ -14,6 +16,11 @@ void thread_settle(const char* name, int core) noexcept {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  // Packets are handled without privilege: sockets, maps and interfaces were opened before, and are
+  // closed by the thread that opened them (capabilities(7): they are a thread's own).
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  syscall(SYS_capset, &header, none);
   if (core < 0) return;
   cpu_set_t set;
   CPU_ZERO(&set);
