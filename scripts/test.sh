@@ -136,16 +136,18 @@ asan_addon() {
 fuzz() {
   build fuzz all -DNODEPLANE_FUZZ=ON -DNODEPLANE_SANITIZE=address,undefined \
     -DCMAKE_CXX_COMPILER=clang++ || return
-  local target status=0
-  for target in build/fuzz/*_fuzz; do
-    local corpus=build/fuzz/corpus/${target##*/} seeds=test/fuzz/${target##*/}_seeds
-    mkdir -p "$corpus"
-    [[ -d $seeds ]] || seeds=
-    # shellcheck disable=SC2086
-    "$target" -max_total_time="$fuzz_seconds" -print_final_stats=1 -timeout=10 \
-      -artifact_prefix="$results/" "$corpus" $seeds || status=1
+  # Side by side; each one's findings stay in $results.
+  local source name run status=0 runs=()
+  for source in test/fuzz/*_fuzz.cc; do
+    name=$(basename "$source" .cc)
+    mkdir -p "build/fuzz/corpus/$name"
+    "build/fuzz/$name" -max_total_time="$fuzz_seconds" -timeout=10 -print_final_stats=1 \
+      -artifact_prefix="$results/$name-" "build/fuzz/corpus/$name" &
+    runs+=($!)
   done
-  node build/js/test/fuzz/config_fuzz.js --seconds "$fuzz_seconds" || status=1
+  node build/js/test/fuzz/config_fuzz.js --seconds "$fuzz_seconds" &
+  runs+=($!)
+  for run in "${runs[@]}"; do wait "$run" || status=1; done
   return $status
 }
 
