@@ -94,7 +94,9 @@ bool MapMirror<Key, Value>::write(const std::vector<Entry>& wanted, std::string*
     while (at < held_.size() && compare(held_[at].key, entry.key) < 0) ++at;
     const bool same = !unsure_ && at < held_.size() && compare(held_[at].key, entry.key) == 0 &&
                       std::memcmp(&held_[at].value, &entry.value, sizeof(Value)) == 0;
-    if (same || bpf_map_update_elem(fd_, &entry.key, &entry.value, BPF_ANY) == 0) continue;
+    if (same) continue;
+    ++changes_;
+    if (bpf_map_update_elem(fd_, &entry.key, &entry.value, BPF_ANY) == 0) continue;
     *error = "writing what is to be taken: " + error_text(errno);
     // Whatever of both sets may be there now, the next call removes what it does not want.
     held_.insert(held_.end(), wanted.begin(), wanted.end());
@@ -111,6 +113,7 @@ bool MapMirror<Key, Value>::erase(std::vector<Entry>&& wanted, std::string* erro
   for (const Entry& entry : held_) {
     while (at < wanted.size() && compare(wanted[at].key, entry.key) < 0) ++at;
     if (at < wanted.size() && compare(wanted[at].key, entry.key) == 0) continue;
+    ++changes_;
     if (bpf_map_delete_elem(fd_, &entry.key) == 0 || errno == ENOENT) continue;
     *error = "removing what is no longer taken: " + error_text(errno);
     unsure_ = true;

@@ -20,9 +20,11 @@ class MapMirror {
   // Both take the wanted entries sorted by key, without doubles. write before erase.
   bool write(const std::vector<Entry>& wanted, std::string* error);
   bool erase(std::vector<Entry>&& wanted, std::string* error);
+  uint64_t changes() const { return changes_; }
 
  private:
   int fd_ = -1;
+  uint64_t changes_ = 0;
   bool unsure_ = false;  // a write failed half-way: compare with nothing, write everything
   std::vector<Entry> held_;
 };
@@ -37,6 +39,8 @@ class TakeMaps {
   // Makes the maps say `rows` and nothing else. What is in the old and the new set stays ours all
   // the time. After a failure (false with a reason) the maps hold some of both.
   bool replace(const TakeRow* rows, uint32_t count, std::string* error);
+  // Entries written and removed so far.
+  uint64_t changes() const { return hosts_.changes() + prefixes_.changes() + ports_.changes(); }
 
  private:
   Fds fds_;
