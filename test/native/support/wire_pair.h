@@ -29,7 +29,7 @@ class Forwarder {
     ending_ = true;
     thread_.join();
   }
-  uint64_t in = 0, out = 0, refused = 0, full = 0, partial = 0, gso = 0;
+  uint64_t in = 0, out = 0, refused = 0, full = 0, partial = 0, gso = 0, gso_udp = 0;
 
  private:
   void serve(Port& a, Port& b) {
@@ -54,6 +54,7 @@ class Forwarder {
       list[i] = &p;
       if (p.flags & kFlagPartialChecksum) partial++;
       if (p.gso != Gso::kNone) gso++;
+      if (p.gso == Gso::kUdp) gso_udp++;
       if (look_) look_(p);
     }
     const uint32_t lane = queue % to.caps().queues;
@@ -128,6 +129,45 @@ inline bool transfer(NetSpace& server, NetSpace& client, const std::string& addr
   receiver.join();
   close(listener);
   return got == data;
+}
+
+// Hands the kernel UDP datagrams of `size` bytes as one large packet (UDP_SEGMENT, udp(7)), and says
+// how many came to the other namespace as they were.
+inline uint32_t send_udp_segments(NetSpace& server, NetSpace& client, const std::string& address,
+                                  uint32_t size, uint32_t datagrams) {
+  constexpr int kUdpSegment = 103;
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(8081);
+  inet_pton(AF_INET, address.c_str(), &at.sin_addr);
+  const auto* to = reinterpret_cast<const sockaddr*>(&at);
+  const Bytes data = pattern(size * datagrams);
+  const timeval patience{2, 0};
+  int fd = -1;
+  server.run([&] {
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    EXPECT_EQ(bind(fd, to, sizeof at), 0) << strerror(errno);
+  });
+  client.run([&] {
+    const int out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int segment = static_cast<int>(size);
+    EXPECT_EQ(setsockopt(out, IPPROTO_UDP, kUdpSegment, &segment, sizeof segment), 0);
+    EXPECT_EQ(sendto(out, data.data(), data.size(), 0, to, sizeof at),
+              static_cast<ssize_t>(data.size()));
+    close(out);
+  });
+  uint32_t good = 0;
+  Bytes one(65536);
+  for (uint32_t i = 0; i < datagrams; ++i) {
+    const ssize_t n = recv(fd, one.data(), one.size(), 0);
+    if (n < 0) break;
+    if (n == static_cast<ssize_t>(size) &&
+        std::memcmp(one.data(), data.data() + i * size, size) == 0)
+      good++;
+  }
+  close(fd);
+  return good;
 }
 
 // One of the kernel's counters in /proc/net/snmp or snmp6, e.g. "Tcp:" "InCsumErrors".
