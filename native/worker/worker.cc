@@ -8,12 +8,6 @@ namespace nodeplane {
 
 namespace {
 constexpr uint32_t kQueueNone = ~0u;
-// Drops that a port's receive counts: packets that came in and got no further than the driver.
-uint64_t receive_drops(const Counters& c) noexcept {
-  return c.drops[static_cast<uint32_t>(Drop::kRxTruncated)] +
-         c.drops[static_cast<uint32_t>(Drop::kNoFrame)] +
-         c.drops[static_cast<uint32_t>(Drop::kFaultInjected)];
-}
 }  // namespace
 
 Worker::Worker(Shared& shared, uint32_t id, WorkerMode mode, int core, Counters* counters)
@@ -57,9 +51,9 @@ uint32_t Worker::receive(Port& port, uint16_t port_id, uint32_t queue, const Tab
                          Time now) noexcept {
   Batch& batch = *batch_;
   batch.reset(now);
-  const uint64_t lost = receive_drops(*counters_);
+  const uint64_t lost = lost_in_receive(*counters_);
   const uint32_t n = port.receive(queue, batch.packets, kBatchSize, frames_, *counters_);
-  const uint64_t in = n + receive_drops(*counters_) - lost;
+  const uint64_t in = n + lost_in_receive(*counters_) - lost;
   if (in == 0) return 0;
   counters_->add(Counter::kPacketsIn, in);
   auto& per_port = counters_->ports[port_id];
@@ -98,7 +92,7 @@ void Worker::send(uint16_t port_id, uint32_t queue, Packet* const* packets,
                   uint32_t count) noexcept {
   Port& port = *shared_.ports[port_id];
   uint64_t bytes = 0;
-  uint32_t sent = 0;
+  uint32_t sent = 0, refused = 0;
   // A full ring gets one more chance after its finished frames were taken back.
   for (int chance = 0; chance < 2 && sent < count; ++chance) {
     if (chance) port.release(queue, frames_);
@@ -109,10 +103,12 @@ void Worker::send(uint16_t port_id, uint32_t queue, Packet* const* packets,
     const uint32_t took = port.transmit(queue, packets + sent, count - sent, frames_);
     for (uint32_t i = sent; i < sent + took; ++i) ahead += lengths[i];
     sent += took;
+    refused += port.refused(queue);
     bytes += ahead;
   }
-  counters_->add(Counter::kPacketsOut, sent);
-  counters_->ports[port_id].tx_packets += sent;
+  counters_->add(Counter::kPacketsOut, sent - refused);
+  counters_->drops[static_cast<uint32_t>(Drop::kNotTransmittable)] += refused;
+  counters_->ports[port_id].tx_packets += sent - refused;
   counters_->ports[port_id].tx_bytes += bytes;
   if (sent < count) drop_rest(packets + sent, count - sent, Drop::kTxRingFull);
 }

@@ -60,7 +60,6 @@ struct alignas(64) Queue {
 
 class PacketPort final : public Port {
  public:
-  explicit PacketPort(const PortSpec& spec) : id_(spec.id) {}
   bool open(const PortSpec& spec, std::string* error);
 
   const PortCaps& caps() const noexcept override { return caps_; }
@@ -76,7 +75,6 @@ class PacketPort final : public Port {
   bool add_queue(int index, bool promiscuous, std::string* error);
   bool join(const PortSpec& spec, std::string* error);
   PortCaps caps_;
-  uint16_t id_;
   std::vector<std::unique_ptr<Queue>> queues_;
 };
 
@@ -217,7 +215,7 @@ uint32_t PacketPort::receive(uint32_t queue, Packet* packets, uint32_t max, Fram
   }
   const int got = ready == 0 ? 0 : recvmmsg(in.fd, in.messages_in, ready, MSG_DONTWAIT, nullptr);
   // A packet whose offload the header cannot tell is lost in the kernel, with this for a word.
-  if (got < 0 && errno == EINVAL) count_lost(counters, id_, Drop::kBadOffload);
+  if (got < 0 && errno == EINVAL) count_lost(counters, Drop::kBadOffload);
   const uint32_t count = got > 0 ? static_cast<uint32_t>(got) : 0;
   uint32_t n = 0;
   for (uint32_t i = 0; i < count; ++i) {
@@ -240,7 +238,7 @@ uint32_t PacketPort::receive(uint32_t queue, Packet* packets, uint32_t max, Fram
     if (lost == Drop::kNone) {
       n++;
     } else {
-      count_lost(counters, id_, lost);
+      count_lost(counters, lost);
       frames.give_chain(p.frame);
     }
   }
@@ -301,7 +299,7 @@ uint32_t PacketPort::transmit(uint32_t queue, Packet* const* packets, uint32_t c
 }  // namespace
 
 std::unique_ptr<Port> open_af_packet(const PortSpec& spec, FrameArena&, std::string* error) {
-  auto port = std::make_unique<PacketPort>(spec);
+  auto port = std::make_unique<PacketPort>();
   return port->open(spec, error) ? std::move(port) : nullptr;
 }
 

@@ -79,7 +79,7 @@ bool copy_packet(const Packet& from, FrameCache& frames, Packet* to) noexcept {
 class Fault final : public Holder {
  public:
   Fault(std::unique_ptr<Port> inner, const PortSpec& spec, FrameArena& arena, const Harm& harm)
-      : Holder(std::move(inner)), id_(spec.id), arena_(arena), harm_(harm) {
+      : Holder(std::move(inner)), arena_(arena), harm_(harm) {
     is_offline_ = inner_->next_time().has_value();
     for (uint32_t q = 0; q < caps_.queues; ++q) queues_.emplace_back(harm.seed + q);
     caps_.description += ", with faults " + option(spec, "fault");
@@ -102,7 +102,6 @@ class Fault final : public Holder {
 
  private:
   void admit(Queue& queue, Packet& p, Time now, FrameCache& frames, Counters& counters) noexcept;
-  uint16_t id_;
   FrameArena& arena_;
   Harm harm_;
   bool is_offline_;
@@ -113,7 +112,7 @@ void Fault::admit(Queue& queue, Packet& p, Time now, FrameCache& frames,
                   Counters& counters) noexcept {
   const Time due = now + harm_.delay;
   if (queue.dice.falls(harm_.drop)) {
-    count_lost(counters, id_, Drop::kFaultInjected);
+    count_lost(counters, Drop::kFaultInjected);
     frames.give_chain(p.frame);
     return;
   }

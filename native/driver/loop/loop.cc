@@ -12,7 +12,7 @@ constexpr uint32_t kMtuDefault = 1500;
 class LoopPort final : public Port {
  public:
   LoopPort(const PortSpec& spec, std::unique_ptr<LoopEnd> end)
-      : id_(spec.id), end_(std::move(end)), queues_(end_->queues()) {
+      : end_(std::move(end)), queues_(end_->queues()) {
     caps_.queues = static_cast<uint16_t>(end_->queues());
     caps_.mtu = spec.mtu != 0 ? spec.mtu : kMtuDefault;
     caps_.chains = true;
@@ -35,7 +35,6 @@ class LoopPort final : public Port {
     uint32_t refused = 0;
   };
   PortCaps caps_;
-  uint16_t id_;
   std::unique_ptr<LoopEnd> end_;
   std::vector<Queue> queues_;
 };
@@ -52,7 +51,7 @@ uint32_t LoopPort::receive(uint32_t queue, Packet* packets, uint32_t max, FrameC
     const bool placed = place_bytes(p, frames, bytes, length);
     ring->pop();
     if (!placed) {
-      count_lost(counters, id_, Drop::kNoFrame);
+      count_lost(counters, Drop::kNoFrame);
       break;
     }
     p.flags = 0;

@@ -21,7 +21,7 @@ class PcapPort final : public Port {
  public:
   PcapPort(const PortSpec& spec, std::unique_ptr<CaptureReader> reader,
            std::unique_ptr<CaptureWriter> writer)
-      : id_(spec.id), reader_(std::move(reader)), writer_(std::move(writer)) {
+      : reader_(std::move(reader)), writer_(std::move(writer)) {
     caps_.mtu = spec.mtu != 0 ? spec.mtu : kMtuDefault;
     caps_.chains = true;
     caps_.description = "pcap offline";
@@ -40,7 +40,6 @@ class PcapPort final : public Port {
 
  private:
   PortCaps caps_;
-  uint16_t id_;
   Time now_ = 0;
   uint32_t refused_ = 0;
   std::unique_ptr<CaptureReader> reader_;
@@ -56,7 +55,7 @@ uint32_t PcapPort::receive(uint32_t, Packet* packets, uint32_t max, FrameCache& 
     const Record& record = *reader_->peek();
     Packet& p = packets[n];
     if (record.bytes == nullptr) {
-      count_lost(counters, id_, Drop::kRxTruncated);
+      count_lost(counters, Drop::kRxTruncated);
     } else if (place_bytes(p, frames, record.bytes, record.length)) {
       p.flags = 0;
       p.gso = Gso::kNone;
@@ -64,7 +63,7 @@ uint32_t PcapPort::receive(uint32_t, Packet* packets, uint32_t max, FrameCache& 
     } else if (n != 0) {
       break;  // what the batch gives back may do for the rest
     } else {
-      count_lost(counters, id_, Drop::kNoFrame);
+      count_lost(counters, Drop::kNoFrame);
     }
     reader_->next();
   }

@@ -84,9 +84,8 @@ class Slots {
 
 class TapPort final : public Port {
  public:
-  TapPort(const PortSpec& spec, const FrameArena& arena)
-      : id_(spec.id),
-        slots_(1 + (kVirtioPacketMax - first_room(arena) + arena.frame_size() - 1) /
+  explicit TapPort(const FrameArena& arena)
+      : slots_(1 + (kVirtioPacketMax - first_room(arena) + arena.frame_size() - 1) /
                        arena.frame_size()) {}
   ~TapPort() override {
     for (const Queue& queue : queues_) close(queue.fd);
@@ -111,7 +110,6 @@ class TapPort final : public Port {
   bool set_link(const PortSpec& spec, std::string* error);
 
   PortCaps caps_;
-  uint16_t id_;
   uint32_t slots_;
   std::string name_;
   std::vector<Queue> queues_;
@@ -204,7 +202,7 @@ uint32_t TapPort::receive(uint32_t queue, Packet* packets, uint32_t max, FrameCa
     Packet& p = packets[n];
     slots.lay_out(p, static_cast<uint32_t>(got - sizeof header));
     if (!read_header(frames.arena(), header, p)) {
-      count_lost(counters, id_, Drop::kBadOffload);
+      count_lost(counters, Drop::kBadOffload);
       continue;
     }
     slots.hand_over();
@@ -243,7 +241,7 @@ uint32_t TapPort::transmit(uint32_t queue, Packet* const* packets, uint32_t coun
 }  // namespace
 
 std::unique_ptr<Port> open_tap(const PortSpec& spec, FrameArena& arena, std::string* error) {
-  auto port = std::make_unique<TapPort>(spec, arena);
+  auto port = std::make_unique<TapPort>(arena);
   return port->open(spec, error) ? std::move(port) : nullptr;
 }
 

@@ -135,7 +135,6 @@ TEST(Loop, NoFrameLosesByName) {
     got += n;
   }
   EXPECT_EQ(got + kit.drops(Drop::kNoFrame), 3u);
-  EXPECT_EQ(kit.count(Counter::kPacketsIn), kit.drops(Drop::kNoFrame));
   EXPECT_GE(kit.drops(Drop::kNoFrame), 1u);
 }
 
