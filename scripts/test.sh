@@ -106,7 +106,7 @@ native_tests() {
 
 # One build for the native tests and the addon with AddressSanitizer.
 asan_tests() {
-  node scripts/gyp-build.mjs --out build/asan --config RelWithDebInfo --CDNODEPLANE_TESTS=ON \
+  node scripts/gyp-build.mjs build/asan --config RelWithDebInfo --CDNODEPLANE_TESTS=ON \
     --CDNODEPLANE_SANITIZE=address,undefined --CDNODEPLANE_MODULE_DIR="$PWD/build/asan/module" &&
     native asan '*'
 }
