@@ -65,6 +65,7 @@ int Plane::open_port(PortSpec spec, std::string* error) {
   auto port = nodeplane::open_port(spec, *arena_, error);
   if (!port) return -1;
   ports_.push_back(std::move(port));
+  interfaces_.push_back(spec.interface);
   shared_.ports[spec.id] = ports_.back().get();
   shared_.port_count = static_cast<uint32_t>(ports_.size());
   return spec.id;
@@ -114,6 +115,38 @@ bool Plane::take_ports(const TableSet& set, std::string* error) {
   return true;
 }
 
+bool Plane::share_ports(const TableSet& set, std::string* error) {
+  if (generation_ != 0) return true;  // ports do not change later
+  for (uint16_t i = 0; i < ports_.size(); ++i) {
+    if (!(set.ports[i].flags & 1)) continue;
+    if (!kernel_neighbours_) kernel_neighbours_ = KernelNeighbours::open(error);
+    if (!kernel_neighbours_ || !kernel_neighbours_->add(i, interfaces_[i], error)) return false;
+  }
+  return true;
+}
+
+bool Plane::read_neighbours() {
+  if (!kernel_neighbours_ || closed_) return false;
+  const Time now = clock();
+  kernel_neighbours_->read([&](const KernelNeighbours::Seen& n) {
+    neighbours_->learn(n.port, n.family, n.address, n.mac, true, true, now);
+  });
+  NeighbourStateRow rows[64];
+  for (uint32_t cursor = 0; cursor != kIdNone;) {
+    const uint32_t n = neighbours_->dump(&cursor, rows, 64);
+    for (uint32_t i = 0; i < n; ++i) {
+      if (rows[i].state != static_cast<uint8_t>(NeighbourState::kIncomplete)) continue;
+      const auto& a = rows[i].address;
+      kernel_neighbours_->resolve(rows[i].port, rows[i].family,
+                                  IpAddress::from_bytes(a, rows[i].family));
+    }
+    if (n == 0) break;
+  }
+  // Workers that sleep have packets waiting for what was just learnt.
+  for (int fd : shared_.wake_fds) thread_wake(fd);
+  return true;
+}
+
 uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
   if (closed_) {
     *error = "the dataplane is closed";
@@ -126,7 +159,7 @@ uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
                       options_.hash, generation_ + 1, tables_.get()};
   auto next = load(set, context, error);
   if (!next) return 0;
-  if (!take_ports(set, error)) return 0;
+  if (!take_ports(set, error) || !share_ports(set, error)) return 0;
   load_apply(set, context);
   shared_.tables.store(next.get(), std::memory_order_seq_cst);
   if (tables_) retired_.push_back({std::move(tables_), epochs_.retire()});

@@ -4,9 +4,12 @@
 #include <vector>
 
 #include "control/load.h"
+#include "driver/kernel_neighbours.h"
 #include "worker/worker.h"
 
 namespace nodeplane {
+
+inline constexpr uint32_t kNeighbourReadMs = 200;
 
 // How a dataplane is made; fixed for its life.
 struct PlaneOptions {
@@ -38,6 +41,9 @@ class Plane {
   uint32_t publish(const uint8_t* bytes, size_t size, std::string* error);
   bool start(std::string* error);
   void stop();
+  // Ports that share their interface learn their neighbours from the kernel: to be called a few times
+  // a second. False: there is no such port.
+  bool read_neighbours();
   // Closes all ports and gives every frame back; false when the books do not balance.
   bool close();
 
@@ -64,6 +70,7 @@ class Plane {
   Plane() = default;
   bool make_workers(std::string* error);
   bool take_ports(const TableSet& set, std::string* error);
+  bool share_ports(const TableSet& set, std::string* error);
   void reclaim(bool wait);
 
   PlaneOptions options_;
@@ -74,6 +81,8 @@ class Plane {
   std::unique_ptr<NeighbourTable> neighbours_;
   std::unique_ptr<PortPool> snat_ports_;
   std::vector<std::unique_ptr<Port>> ports_;
+  std::vector<std::string> interfaces_;                  // of the ports
+  std::unique_ptr<KernelNeighbours> kernel_neighbours_;  // when a port shares its interface
   Counters* counters_ = nullptr;
   size_t counters_bytes_ = 0;
   Shared shared_;

@@ -111,6 +111,7 @@ Napi::Function Dataplane::define(Napi::Env env) {
        InstanceMethod<&Dataplane::stop>("stop"), InstanceMethod<&Dataplane::close>("close"),
        InstanceMethod<&Dataplane::replay>("replay"),
        InstanceMethod<&Dataplane::counters>("counters"), InstanceMethod<&Dataplane::flows>("flows"),
+       InstanceMethod<&Dataplane::read_neighbours>("readNeighbours"),
        InstanceMethod<&Dataplane::neighbours>("neighbours"),
        InstanceMethod<&Dataplane::info>("info")});
 }
@@ -228,6 +229,10 @@ Napi::Value Dataplane::flows(const Napi::CallbackInfo& info) {
   return page<FlowRow>(info, [&](uint32_t* cursor, FlowRow* rows, uint32_t max) {
     return v6 ? p.flows6().dump(cursor, rows, max, now) : p.flows4().dump(cursor, rows, max, now);
   });
+}
+
+Napi::Value Dataplane::read_neighbours(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), plane(info.Env()).read_neighbours());
 }
 
 Napi::Value Dataplane::neighbours(const Napi::CallbackInfo& info) {

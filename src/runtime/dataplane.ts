@@ -22,6 +22,8 @@ export interface OpenOptions {
   readonly bridge?: boolean;
 }
 
+const neighbourReadMs = 200;
+
 /** Dataplanes that must be closed when the process ends: workers do not stop by themselves. */
 const open = new Set<Dataplane>();
 let hooked = false;
@@ -42,6 +44,7 @@ export class Dataplane {
   readonly offline: boolean;
   #model: Model;
   #closed = false;
+  #neighbourTimer: NodeJS.Timeout | undefined;
 
   private constructor(native: NativeDataplane, model: Model, options: OpenOptions) {
     this.native = native;
@@ -130,6 +133,10 @@ export class Dataplane {
 
   start(): void {
     this.native.start();
+    // Ports that share their interface with the host leave ARP and NDP to its kernel.
+    if (!this.native.readNeighbours()) return;
+    this.#neighbourTimer = setInterval(() => this.native.readNeighbours(), neighbourReadMs);
+    this.#neighbourTimer.unref();
   }
 
   info(): NativeInfo {
@@ -150,6 +157,7 @@ export class Dataplane {
   close(): boolean {
     if (this.#closed) return true;
     this.#closed = true;
+    clearInterval(this.#neighbourTimer);
     open.delete(this);
     return this.native.close();
   }

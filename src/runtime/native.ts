@@ -80,6 +80,8 @@ export interface NativeDataplane {
   counters(): ArrayBuffer;
   flows(cursor: number, max: number, v6: boolean): NativePage;
   neighbours(cursor: number, max: number): NativePage;
+  /** Learns neighbours from the kernel for ports that share their interface; false: there are none. */
+  readNeighbours(): boolean;
   info(): NativeInfo;
 }
 
