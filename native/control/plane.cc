@@ -105,7 +105,8 @@ bool Plane::take_ports(const TableSet& set, std::string* error) {
   }
   for (uint32_t i = 0; i < set.size(Section::kSnatSources); ++i) {
     const auto& s = set.snat_sources[i];
-    for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolSctp})
+    const uint8_t echo = s.family == 4 ? kProtocolIcmp : kProtocolIcmp6;
+    for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolSctp, echo})
       add(s.family, protocol, 0, options_.snat_port_low, options_.snat_port_high, s.address);
   }
   for (uint32_t i = 0; i < ports_.size(); ++i) {

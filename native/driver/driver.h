@@ -39,7 +39,9 @@ struct PortSpec {
 
 // Something that is ours, for ports that share their interface with the host (take: services).
 // Protocol 0 with any port makes it a virtual address: everything to it is ours, echo and the ARP
-// requests and neighbour solicitations that ask for it included. Fragments of every address named
+// requests and neighbour solicitations that ask for it included. A destination with a range of ports
+// is the host's own address (SNAT): the range is ours when the source is named here as well, the
+// other ports are the host's whatever the source. Fragments of every address named
 // here are taken by address alone, ICMP errors by the tuple inside them.
 struct TakeRow {
   uint8_t family;

@@ -100,19 +100,25 @@ static __always_inline int is_whole_at(const __u8* address, __u8 family) {
   return is_whole(&host);
 }
 
+// A destination with port ranges is the host's own address, of which only those ports may be ours:
+// masqueraded clients wear them, so what comes to them from an endpoint is.
+enum match { NO, YES, SHARED_IN_RANGE, SHARED };
+
 __attribute__((noinline)) int matches(const struct tuple* t, __u32 side) {
-  if (!t) return 0;
+  if (!t) return NO;
   struct take_host host = {.family = t->family, .side = side};
   __builtin_memcpy(host.address, side == TAKE_SOURCE ? t->source : t->destination, 16);
   const __u16 be_port = side == TAKE_SOURCE ? t->source_port : t->destination_port;
   const struct take_what* what = find(&host);
-  if (!what) return 0;
-  if (what->whole || t->how == BY_ADDRESS) return 1;
+  if (!what) return NO;
+  const int shared = side == TAKE_DESTINATION && what->count != 0;
+  if (what->whole) return YES;
+  if (t->how == BY_ADDRESS) return shared ? SHARED_IN_RANGE : YES;
   if (what->ports && t->how == BY_PORTS) {
     struct take_port port = {
         .family = t->family, .side = side, .protocol = t->protocol, .be_port = be_port};
     __builtin_memcpy(port.address, host.address, 16);
-    if (bpf_map_lookup_elem(&ports, &port)) return 1;
+    if (bpf_map_lookup_elem(&ports, &port)) return YES;
   }
   const __u16 number = bpf_ntohs(be_port);
 #pragma unroll
@@ -120,9 +126,9 @@ __attribute__((noinline)) int matches(const struct tuple* t, __u32 side) {
     const struct take_range* range = &what->ranges[i];
     if (i < what->count && range->protocol == t->protocol && number >= range->low &&
         number <= range->high)
-      return 1;
+      return shared ? SHARED_IN_RANGE : YES;
   }
-  return 0;
+  return shared ? SHARED : NO;
 }
 
 // An offset, or 0 when it is beyond any header. The compiler may not look through it, so that the
@@ -225,7 +231,9 @@ static __always_inline int is_error(const struct tuple* t, __u8 type) {
 }
 
 static __always_inline int is_ours_tuple(const struct tuple* t) {
-  return matches(t, TAKE_DESTINATION) || matches(t, TAKE_SOURCE);
+  const int to = matches(t, TAKE_DESTINATION);
+  if (to == YES || to == SHARED) return to == YES;
+  return matches(t, TAKE_SOURCE) == YES;
 }
 
 // The packet inside an ICMP error travelled the other way: turned round it is a tuple as any other.

@@ -139,8 +139,13 @@ TEST_F(TakeProgram, EndpointsBySource) {
 
 TEST_F(TakeProgram, NodePortsAndSnatRangesLeaveTheHostItsPorts) {
   EXPECT_TRUE(ours4("198.51.100.7", "192.0.2.1", kTcp, ports(40000, 30080)));
-  for (const uint16_t port : {1024, 20000, 29999})
-    EXPECT_TRUE(ours4("10.1.0.11", "192.0.2.1", kUdp, ports(53, port))) << port;
+  for (const uint16_t port : {1024, 20000, 29999}) {
+    EXPECT_TRUE(ours4("10.1.0.11", "192.0.2.1", kTcp, ports(8080, port))) << port;
+    // The host's own servers may listen there, and the host may ask an endpoint by itself.
+    EXPECT_FALSE(ours4("198.51.100.7", "192.0.2.1", kTcp, ports(40000, port))) << port;
+    EXPECT_FALSE(ours4("10.1.0.11", "192.0.2.1", kUdp, ports(8080, port))) << port;
+  }
+  EXPECT_FALSE(ours4("10.1.0.11", "192.0.2.1", kTcp, ports(8080, 40000)));
   for (const uint16_t port : {22, 1023, 30000, 30081, 65535})
     EXPECT_FALSE(ours4("198.51.100.7", "192.0.2.1", kTcp, ports(40000, port))) << port;
   EXPECT_FALSE(ours4("198.51.100.7", "192.0.2.1", kSctp, ports(40000, 2000)));
@@ -270,7 +275,7 @@ TEST_F(TakeProgram, CutShort) {
 TEST_F(TakeProgram, ReplacingTheSet) {
   const Bytes old_one = ether(ip4("1.2.3.4", "10.96.0.10", kTcp, ports(1, 80)));
   const Bytes new_one = ether(ip4("1.2.3.4", "10.96.0.10", kTcp, ports(1, 443)));
-  const Bytes range = ether(ip4("1.2.3.4", "192.0.2.1", kTcp, ports(1, 2000)));
+  const Bytes range = ether(ip4("10.1.0.11", "192.0.2.1", kTcp, ports(8080, 2000)));
   const Bytes prefix = ether(ip4("1.2.3.4", "10.200.0.1", kTcp, ports(1, 2000)));
   auto rows = kRows;
   rows[0] = row(kTo, "10.96.0.10", kTcp, 443);
