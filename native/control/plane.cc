@@ -279,7 +279,12 @@ bool Plane::replay(const std::vector<uint16_t>& ports, std::string* error) {
     worker.turn_port(static_cast<uint16_t>(first), replay_time_);
   }
   stop();
-  return true;
+  error->clear();
+  for (auto& port : ports_) {
+    const std::string why = port->failure();
+    if (!why.empty()) *error += (error->empty() ? "" : "; ") + why;
+  }
+  return error->empty();
 }
 
 }  // namespace nodeplane
