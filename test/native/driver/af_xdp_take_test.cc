@@ -214,7 +214,7 @@ TEST_F(TakeProgram, IcmpErrorsByTheTupleInside) {
   // Of a reply that left as the service's address, and of a packet that went to an endpoint.
   const Bytes reply = ip4("10.96.0.10", "198.51.100.7", kTcp, ports(80, 40000));
   const Bytes forward = ip4("198.51.100.7", "10.1.0.11", kTcp, ports(40000, 8080));
-  const Bytes masqueraded = ip4("192.0.2.1", "203.0.113.5", kUdp, ports(5000, 53));
+  const Bytes masqueraded = ip4("192.0.2.1", "10.1.0.11", kTcp, ports(5000, 8080));
   const Bytes hosts_own = ip4("192.0.2.1", "203.0.113.5", kTcp, ports(40000, 443));
   for (const uint8_t type : {3, 11, 12}) {
     EXPECT_TRUE(ours4("203.0.113.1", "10.96.0.10", 1, icmp(type, 0, reply)));
