@@ -39,9 +39,9 @@ struct PortSpec {
 
 // Something that is ours, for ports that share their interface with the host (take: services).
 // Protocol 0 with any port makes it a virtual address: everything to it is ours, echo and the ARP
-// requests and neighbour solicitations that ask for it included. A destination with a range of ports
-// is the host's own address (SNAT): the range is ours when the source is named here as well, the
-// other ports are the host's whatever the source. Fragments of every address named
+// requests and neighbour solicitations that ask for it included. A destination with a range of
+// ports is the host's own address (SNAT): the range is ours when the source is named here as well,
+// the other ports are the host's whatever the source. Fragments of every address named
 // here are taken by address alone, ICMP errors by the tuple inside them.
 struct TakeRow {
   uint8_t family;
@@ -85,8 +85,8 @@ class Port {
   virtual std::optional<Time> next_time() noexcept { return std::nullopt; }
   // A replay's clock, told before transmit. Live ports need none.
   virtual void set_time(Time /*now*/) noexcept {}
-  // Writes out what is buffered. What went wrong since opening (disk full, a malformed capture), for
-  // people; empty: nothing. Asked by one thread while no worker uses the port.
+  // Writes out what is buffered. What went wrong since opening (disk full, a malformed capture),
+  // for people; empty: nothing. Asked by one thread while no worker uses the port.
   virtual std::string failure() noexcept { return {}; }
   // Ports that share their interface: replaces the set of what is ours. False with a reason.
   virtual bool take(const TakeRow* /*rows*/, uint32_t /*count*/, std::string* /*error*/) noexcept {

@@ -16,8 +16,8 @@ namespace {
 
 constexpr const char* kAuto = "auto";
 
-// All drivers. A new one is a row here and its include above. Those that work on an interface of the
-// kernel's are tried by `auto`, the fastest first.
+// All drivers. A new one is a row here and its include above. Those that work on an interface of
+// the kernel's are tried by `auto`, the fastest first.
 constexpr DriverRow kDrivers[] = {
     {"af_xdp", open_af_xdp, true}, {"af_packet", open_af_packet, true}, {"tap", open_tap, false},
     {"pcap", open_pcap, false},    {"loop", open_loop, false},

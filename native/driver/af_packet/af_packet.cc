@@ -34,8 +34,8 @@ struct alignas(8) Control {
 };
 
 // One socket and the memory for its system calls. A packet is received into one frame; what is
-// longer than that lands in `overflow` and is copied on, for a chain laid out for each of 64 packets
-// of 64 KiB would hold thousands of frames.
+// longer than that lands in `overflow` and is copied on, for a chain laid out for each of 64
+// packets of 64 KiB would hold thousands of frames.
 struct alignas(64) Queue {
   int fd = -1;
   uint32_t refused = 0;

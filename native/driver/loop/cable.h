@@ -64,8 +64,9 @@ class LoopCable {
 // The cable of that name in this process; made if there is none.
 std::shared_ptr<LoopCable> loop_cable(const std::string& name);
 
-// One end of a cable: for loop ports, and for whoever plays the outside (the addon, tests, examples,
-// a demo without root). Each queue's sending side and receiving side belong to one thread each.
+// One end of a cable: for loop ports, and for whoever plays the outside (the addon, tests,
+// examples, a demo without root). Each queue's sending side and receiving side belong to one thread
+// each.
 class LoopEnd {
  public:
   // Null with a reason when both ends are taken.

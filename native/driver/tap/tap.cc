@@ -194,7 +194,8 @@ uint32_t TapPort::receive(uint32_t queue, Packet* packets, uint32_t max, FrameCa
   VirtioHeader header;
   Slots slots(frames, slots_, &header);
   uint32_t n = 0;
-  // Without frames enough for the longest, a packet might be cut short: it rather waits in the kernel.
+  // Without frames enough for the longest, a packet might be cut short: it rather waits in the
+  // kernel.
   while (n < max && slots.fill()) {
     const ssize_t got = readv(fd, slots.pieces(), slots.piece_count());
     if (got < 0 && errno == EINTR) continue;
