@@ -106,9 +106,9 @@ native_tests() {
 
 # One build for the native tests and the addon with AddressSanitizer.
 asan_tests() {
-  node scripts/gyp-build.mjs build/asan --config RelWithDebInfo --CDNODEPLANE_TESTS=ON \
-    --CDNODEPLANE_SANITIZE=address,undefined --CDNODEPLANE_MODULE_DIR="$PWD/build/asan/module" &&
-    native asan '*'
+  node scripts/gyp-build.mjs build/addon-asan --config RelWithDebInfo --CDNODEPLANE_TESTS=ON \
+    --CDNODEPLANE_SANITIZE=address,undefined --CDNODEPLANE_MODULE_DIR="$PWD/build/addon-asan/module" &&
+    native addon-asan '*'
 }
 
 tsan_tests() {
@@ -128,7 +128,7 @@ tap() { # jobs file...
 
 # The stories again, with the module that asan_tests built; its runtime must be loaded before node.
 asan_addon() {
-  NODEPLANE_MODULE=$PWD/build/asan/module/nodeplane.node ASAN_OPTIONS=detect_leaks=0 TAP_TIMEOUT=600 \
+  NODEPLANE_MODULE=$PWD/build/addon-asan/module/nodeplane.node ASAN_OPTIONS=detect_leaks=0 TAP_TIMEOUT=600 \
     LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)" \
     timeout 600 node build/js/test/story/run.test.js
 }
