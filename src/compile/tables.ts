@@ -143,7 +143,8 @@ function portRow(
     hostOf: owner ? idOf(owner.name) : portNone,
     checksumMode: ChecksumMode[port.checksum],
     flags: (port.take === "services" ? toHostFlag : 0) | (offline ? quietFlag : 0),
-    mac: port.mac === null ? facts.mac : macBytes(port.mac),
+    // A tap's configured MAC is the host's side of it; ours is another, as the driver says.
+    mac: port.mac === null || port.driver === "tap" ? facts.mac : macBytes(port.mac),
   };
 }
 

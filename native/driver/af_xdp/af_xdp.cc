@@ -168,6 +168,9 @@ class AfXdpPort final : public Port {
                     FrameCache& frames) noexcept override {
     return sockets_->queue(queue).transmit(packets, count, frames);
   }
+  uint32_t refused(uint32_t queue) const noexcept override {
+    return sockets_->queue(queue).refused();
+  }
   void release(uint32_t queue, FrameCache& frames) noexcept override {
     sockets_->queue(queue).release(frames);
   }

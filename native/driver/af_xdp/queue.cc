@@ -123,9 +123,10 @@ uint32_t Queue::transmit(Packet* const* packets, uint32_t count, FrameCache& fra
                                                   0};
     ++put;
   }
-  if (put < taken) {
-    tx_.cached_prod -= taken - put;
-    tx_refused_.add(taken - put);
+  refused_ = taken - put;
+  if (refused_ > 0) {
+    tx_.cached_prod -= refused_;
+    tx_refused_.add(refused_);
   }
   xsk_ring_prod__submit(&tx_, put);
   in_flight_ += put;

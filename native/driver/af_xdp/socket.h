@@ -33,6 +33,7 @@ class Queue {
 
   uint32_t receive(Packet* packets, uint32_t max, FrameCache& frames, Counters& counters) noexcept;
   uint32_t transmit(Packet* const* packets, uint32_t count, FrameCache& frames) noexcept;
+  uint32_t refused() const noexcept { return refused_; }
   void release(FrameCache& frames) noexcept;
   bool arm() noexcept;
   int fd() const noexcept { return fd_; }
@@ -63,6 +64,7 @@ class Queue {
   uint32_t in_flight_ = 0;     // frames given for transmission and not completed
   uint32_t in_flight_max_;
   bool needs_wakeup_;
+  uint32_t refused_ = 0;  // of the last transmit
 
   // Written by the worker, read by anyone.
   struct Tally {
