@@ -46,7 +46,7 @@ for (const family of [4, 6] as const) {
   t.test(`laps over IPv${family}: every packet leaves, every frame comes back`, async (t) => {
     const model = await benchModel({
       family,
-      flows: 2000,
+      flows: 12_000,
       services: 3,
       name: `lap-test-${family}`,
     });
