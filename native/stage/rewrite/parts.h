@@ -1,6 +1,7 @@
 #pragma once
 #include <cstring>
 
+#include "base/crc32c.h"
 #include "base/sum.h"
 #include "packet/batch.h"
 #include "table/flow.h"
@@ -34,6 +35,17 @@ inline void mend_udp(uint8_t* field, uint16_t delta) noexcept {
   if (before == 0) return;
   const uint16_t after = sum_apply(before, delta);
   store16(field, after == 0 ? 0xffff : after);
+}
+
+// SCTP's CRC when its ports, the four bytes in front, changed and `behind` bytes follow them: it moves
+// by the CRC of the change, so a packet that came damaged stays damaged, and no payload is read.
+inline void mend_crc(uint8_t* field, uint32_t before, uint32_t after, uint32_t behind) noexcept {
+  uint32_t crc;
+  const uint32_t change = before ^ after;
+  if (change == 0) return;
+  std::memcpy(&crc, field, 4);
+  crc ^= crc32c_zeros(crc32c(0, reinterpret_cast<const uint8_t*>(&change), 4), behind);
+  std::memcpy(field, &crc, 4);
 }
 
 }  // namespace nodeplane::rewriting

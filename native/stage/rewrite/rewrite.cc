@@ -2,7 +2,6 @@
 
 #include <cstddef>
 
-#include "base/crc32c.h"
 #include "stage/rewrite/parts.h"
 #include "wire/eth.h"
 #include "wire/icmp.h"
@@ -31,21 +30,14 @@ void put_ports(uint8_t* l4, const Side& side) noexcept {
   std::memcpy(l4, &side.new_sport, 4);
 }
 
-// Ports stand at the front of the packet: the CRC moves by the CRC of the change, so a packet that
-// came damaged stays damaged, and no payload is read.
 template <class Side>
 void translate_sctp(const Packet& p, uint8_t* l4, const Side& side) noexcept {
-  uint32_t before, after, crc;
+  uint32_t before, after;
   std::memcpy(&before, l4, 4);
   put_ports(l4, side);
   std::memcpy(&after, l4, 4);
-  if (before == after) return;
-  const uint32_t change = before ^ after;
-  const uint32_t behind = uint32_t{p.l3} + p.ip_length - p.l4 - 4;
-  uint8_t* const field = l4 + offsetof(wire::SctpHeader, checksum);
-  std::memcpy(&crc, field, 4);
-  crc ^= crc32c_zeros(crc32c(0, reinterpret_cast<const uint8_t*>(&change), 4), behind);
-  std::memcpy(field, &crc, 4);
+  mend_crc(l4 + offsetof(wire::SctpHeader, checksum), before, after,
+           uint32_t{p.l3} + p.ip_length - p.l4 - 4);
 }
 
 template <class Side>
