@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "gen/layout.h"
+#include "table/mix.h"
 
 namespace nodeplane {
 namespace {
@@ -113,6 +114,11 @@ uint16_t PortPool::source(uint8_t family, const IpAddress& address) {
   p.addresses[known] = address;
   p.sources.store(known + 1, std::memory_order_release);
   return static_cast<uint16_t>(known);
+}
+
+uint32_t PortPool::destination_hash(uint8_t family, const IpAddress& address,
+                                    uint16_t port_be) noexcept {
+  return static_cast<uint32_t>(mix_address(mix_in(0, port_be), family, address.bytes));
 }
 
 const IpAddress& PortPool::address(uint16_t source) const noexcept {

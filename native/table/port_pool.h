@@ -26,6 +26,9 @@ class PortPool {
   uint16_t source(uint8_t family, const IpAddress& address);
   const IpAddress& address(uint16_t source) const noexcept;
 
+  // What a destination is told apart by.
+  static uint32_t destination_hash(uint8_t family, const IpAddress& address,
+                                   uint16_t port_be) noexcept;
   // A free port for (source, protocol, destination hash), the wanted one if it is free and in this
   // worker's slice, else the next free one. False: none. port in network order.
   // An echo's identifier counts as a port.

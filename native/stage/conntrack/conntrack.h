@@ -38,7 +38,7 @@ struct Find {
 // keep: remember it. Insert-if-absent, in order of arrival: a packet behind its own flow's first
 // packet, in either direction, finds that flow here; the loser takes the winner's decision and gives its port back.
 // reads   batch.fresh decisions     writes  record direction side; executes refusals
-// drops   flow_table_full flow_clash rst_without_flow not_syn bad_tcp_flags, and the decision's refusal
+// drops   flow_table_full flow_clash, and the decision's refusal; a port that nat did not find is tried for again
 struct Keep {
   static constexpr const char* kName = "conntrack.keep";
   using Table = ConntrackTable;

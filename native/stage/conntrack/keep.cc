@@ -6,10 +6,8 @@ namespace {
 // A record in the way may turn out to be over, or lose a race, only so often.
 constexpr uint32_t kTriesMax = 4;
 
-const Decision kNoDecision{};
-
-const Decision& decision_of(const Batch& batch, const Packet& p) noexcept {
-  return p.decision < batch.decision_count ? batch.decisions[p.decision] : kNoDecision;
+Decision& decision_of(Batch& batch, const Packet& p, Decision& none) noexcept {
+  return p.decision < batch.decision_count ? batch.decisions[p.decision] : none;
 }
 
 bool is_echo(uint8_t protocol) noexcept {
@@ -57,18 +55,34 @@ struct Keeper {
     if (d.what != Decision::What::kBalance || !d.masquerade) return;
     give_back(batch, table, worker, Gone{d.snat_grant, 1, 0});
   }
+  bool take_late(const Packet& p, Decision& d) noexcept;
   void refuse(uint16_t index, Packet& p, const Decision& d) noexcept;
   template <class F>
   bool met(Packet& p, const Decision& d) noexcept;
   template <class F>
   void settle_kept(Packet& p, FlowRef ref) noexcept;
   template <class F>
-  void keep(Packet& p, const Decision& d, Replies<F>& replies) noexcept;
+  void keep(Packet& p, const Decision& d, const typename F::Key& reply, uint32_t hash) noexcept;
   template <class F>
   bool clear_way(const Packet& p, FlowRef ref) noexcept;
   template <class F>
   void run(uint16_t index, Packet& p, Replies<F>& replies) noexcept;
 };
+
+// Nat found no port; since then earlier packets of this batch may have turned out to need none.
+bool Keeper::take_late(const Packet& p, Decision& d) noexcept {
+  if (d.what != Decision::What::kRefuse || d.refusal != Drop::kSnatPortExhausted) return false;
+  const uint32_t destination = PortPool::destination_hash(p.family, d.new_dst, d.new_dport);
+  if (!table.ports->take(worker, d.snat_source, p.protocol, destination, d.new_sport, &d.snat_port,
+                         &d.snat_grant))
+    return false;
+  d.what = Decision::What::kBalance;
+  d.masquerade = 1;
+  d.new_src = table.ports->address(d.snat_source);
+  d.new_sport = d.snat_port;
+  batch.counters->add(Counter::kSnatPortTaken);
+  return true;
+}
 
 void Keeper::refuse(uint16_t index, Packet& p, const Decision& d) noexcept {
   if (d.answer != 0) {
@@ -130,12 +144,13 @@ FlowState first_state(const Packet& p) noexcept {
 }
 
 template <class F>
-void Keeper::keep(Packet& p, const Decision& d, Replies<F>& replies) noexcept {
+void Keeper::keep(Packet& p, const Decision& d, const typename F::Key& reply,
+                  uint32_t hash) noexcept {
   NewFlow<F> flow{};
   flow.original = key_of<F>(p);
   flow.original_hash = p.hash;
-  flow.reply = replies.keys[replies.next];
-  flow.reply_hash = replies.hashes[replies.next];
+  flow.reply = reply;
+  flow.reply_hash = hash;
   flow.service = d.service;
   flow.endpoint = d.endpoint;
   flow.generation = table.generation;
@@ -165,12 +180,18 @@ void Keeper::keep(Packet& p, const Decision& d, Replies<F>& replies) noexcept {
 
 template <class F>
 void Keeper::run(uint16_t index, Packet& p, Replies<F>& replies) noexcept {
-  const Decision& d = decision_of(batch, p);
+  Decision none{};
+  Decision& d = decision_of(batch, p, none);
   const bool balance = d.what == Decision::What::kBalance;
   if (known != 0 && has_tuple(p) && met<F>(p, d)) {
     // as if it had come in a later batch
   } else if (balance) {
-    keep<F>(p, d, replies);
+    keep<F>(p, d, replies.keys[replies.next], replies.hashes[replies.next]);
+  } else if (take_late(p, d)) {
+    const typename F::Key reply = reply_key(key_of<F>(p), d);
+    uint32_t hash;
+    hash_keys<F>(table, &reply, 1, &hash);
+    keep<F>(p, d, reply, hash);
   } else if (d.what == Decision::What::kRefuse) {
     refuse(index, p, d);
   } else {
@@ -180,8 +201,9 @@ void Keeper::run(uint16_t index, Packet& p, Replies<F>& replies) noexcept {
 }
 
 template <class F>
-void prepare(const Batch& batch, Packet& p, Replies<F>& replies) noexcept {
-  const Decision& d = decision_of(batch, p);
+void prepare(Batch& batch, Packet& p, Replies<F>& replies) noexcept {
+  Decision none{};
+  const Decision& d = decision_of(batch, p, none);
   if (p.verdict == Verdict::kGo && d.what == Decision::What::kBalance) {
     replies.keys[replies.count++] = reply_key(key_of<F>(p), d);
   }

@@ -1,7 +1,5 @@
 #include "stage/nat/nat.h"
 
-#include "table/mix.h"
-
 namespace nodeplane {
 namespace {
 
@@ -34,10 +32,9 @@ void masquerade(Batch& batch, const Packet& p, Decision& d, const Nat::Table& ta
                 uint32_t worker) noexcept {
   const uint16_t source = table.services->endpoint(d.endpoint_index).snat_source;
   if (source == kSnatSourceNone) return refuse(d, Drop::kNoSnatAddress);
-  const uint64_t destination = mix_address(mix_in(0, d.new_dport), p.family, d.new_dst.bytes);
-  const uint16_t wanted = d.new_sport;
-  if (!table.ports->take(worker, source, p.protocol, static_cast<uint32_t>(destination), wanted,
-                         &d.snat_port, &d.snat_grant))
+  const uint32_t destination = PortPool::destination_hash(p.family, d.new_dst, d.new_dport);
+  if (!table.ports->take(worker, source, p.protocol, destination, d.new_sport, &d.snat_port,
+                         &d.snat_grant))
     return refuse(d, Drop::kSnatPortExhausted);
   d.masquerade = 1;
   d.snat_source = source;
