@@ -189,9 +189,13 @@ uint32_t Worker::turn(Time now) noexcept {
 }
 
 uint32_t Worker::turn_port(uint16_t port_id, Time now) noexcept {
+  shared_.epochs->quiescent(id_);
   const Tables* tables = shared_.tables.load(std::memory_order_acquire);
-  Port& port = *shared_.ports[port_id];
-  return receive(port, port_id, 0, *tables, now);
+  const uint32_t moved = receive(*shared_.ports[port_id], port_id, 0, *tables, now);
+  wake_waiting(*tables, now, false);  // a neighbour's answer lets go what waits, at once
+  batch_->reset(now);
+  conntrack_expire(*batch_, tables->conntrack, states_->conntrack, kExpireBatchMax);
+  return moved;
 }
 
 void Worker::advance(Time now) noexcept {

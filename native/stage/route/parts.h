@@ -32,8 +32,12 @@ void hear(Context& context, uint16_t index, Packet& p) noexcept;
 // Asks for the neighbour if it is due.
 void ask(Batch& batch, const Route::Table& table, uint32_t neighbour, uint16_t port, uint8_t family,
          const IpAddress& target) noexcept;
-// Keeps the packet until its neighbour answers, or drops it.
-void hold(Context& context, Packet& p, uint32_t neighbour, uint16_t port,
-          const IpAddress& target) noexcept;
+// Whether packets that came earlier still wait for a neighbour that has answered in this very batch:
+// the packet goes behind them, if there is room.
+bool is_behind(const Route::State& state, uint32_t neighbour) noexcept;
+// Keeps the packet until its neighbour answers, or drops it. Few may wait for an answer; those that
+// go behind, until the batch's end only.
+void hold(Context& context, Packet& p, uint32_t neighbour, uint16_t port, const IpAddress& target,
+          bool behind) noexcept;
 
 }  // namespace nodeplane::routing

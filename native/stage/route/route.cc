@@ -130,8 +130,9 @@ void resolve(Context& c, uint16_t index, Packet& p, uint32_t neighbour, uint16_t
     hop = neighbours.read(neighbour);
   }
   if (hop.state == NeighbourState::kFailed) return refuse(c, index, p, kUnresolved);
-  if (!hop.answers() || !neighbours.pin(neighbour, port, p.family, target))
-    return hold(c, p, neighbour, port, target);
+  const bool behind = hop.answers() && is_behind(c.state, neighbour);
+  if (behind || !hop.answers() || !neighbours.pin(neighbour, port, p.family, target))
+    return hold(c, p, neighbour, port, target, behind);
   send_to(p, neighbour, port);
   cache_hop(c.batch, p, neighbour);
 }

@@ -64,12 +64,17 @@ void ask(Batch& batch, const Route::Table& table, uint32_t neighbour, uint16_t p
   batch.owe(owed);
 }
 
-void hold(Context& c, Packet& p, uint32_t neighbour, uint16_t port,
-          const IpAddress& target) noexcept {
+bool is_behind(const Route::State& state, uint32_t neighbour) noexcept {
+  if (state.waiting_count == 0 || state.waiting_count == kWaitingMax || state.closing) return false;
+  return waiting_for(state, neighbour) != 0;
+}
+
+void hold(Context& c, Packet& p, uint32_t neighbour, uint16_t port, const IpAddress& target,
+          bool behind) noexcept {
   Route::State& state = c.state;
   if (state.closing) return c.batch.drop(p, Drop::kNeighbourUnresolved);
-  if (state.waiting_count == kWaitingMax || waiting_for(state, neighbour) >= kWaitingPerNeighbour)
-    return c.batch.drop(p, Drop::kNeighbourQueueFull);
+  const bool few = behind || waiting_for(state, neighbour) < kWaitingPerNeighbour;
+  if (state.waiting_count == kWaitingMax || !few) return c.batch.drop(p, Drop::kNeighbourQueueFull);
   const uint16_t slot = state.free[--state.free_count];
   Route::Waiting& w = state.waiting[slot];
   w.packet = p;
