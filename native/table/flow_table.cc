@@ -423,6 +423,8 @@ uint32_t FlowTable<F>::dump(uint32_t* cursor, FlowRow* rows, uint32_t max,
     const FlowCold& c = cold_[record];
     const uint32_t state = c.state.load(std::memory_order_seq_cst);
     if (state == static_cast<uint32_t>(FlowState::kNone)) continue;
+    const Time over = deadline(record, now);
+    if (over <= now) continue;  // only its owner's next look at it is missing
     const Side& o = sides_[record << 1];
     const Side& r = sides_[record << 1 | 1];
     FlowRow& row = rows[count++];
@@ -435,8 +437,7 @@ uint32_t FlowTable<F>::dump(uint32_t* cursor, FlowRow* rows, uint32_t max,
     row.packets_backward = r.packets.load(kRelaxed);
     row.bytes_forward = o.bytes.load(kRelaxed);
     row.bytes_backward = r.bytes.load(kRelaxed);
-    const Time over = deadline(record, now);
-    row.expires_ms = over > now ? (over - now) / kMillisecond : 0;
+    row.expires_ms = (over - now) / kMillisecond;
     const uint32_t idle = std::min(clock_ms(now) - o.last_seen.load(kRelaxed),
                                    clock_ms(now) - r.last_seen.load(kRelaxed));
     row.last_seen_ms = idle > kTimeoutMax ? 0 : idle;
