@@ -1,5 +1,5 @@
 // nodeplane replay: the same corridor over captures; the packets' own times are the clock.
-import { writeFileSync } from "node:fs";
+import { realpathSync, statSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { mtuDefault } from "../compile/tables.js";
@@ -102,10 +102,32 @@ function checkNames(model: Model, options: Options): void {
   if (isWrong) throw new Failed();
 }
 
+/** /dev/null may be anyone's. */
+const isDevice = (file: string): boolean =>
+  statSync(file, { throwIfNoEntry: false })?.isCharacterDevice() ?? false;
+
+/** Opening an output empties it: never an input, nor twice. */
+function checkFiles(inputs: Files, outputs: Files): void {
+  const real = (file: string): string => {
+    try {
+      return realpathSync(file);
+    } catch {
+      return resolve(file); // not there yet
+    }
+  };
+  const taken = new Map([...inputs].map(([port, file]) => [real(file), `--in ${port}`]));
+  for (const [port, file] of outputs) {
+    const other = taken.get(real(file));
+    if (other !== undefined) throw new Error(`--out ${port}: ${file} is the file of ${other}`);
+    if (!isDevice(file)) taken.set(real(file), `--out ${port}`);
+  }
+}
+
 async function replay(rooms: Rooms, options: Options): Promise<void> {
   const { model, notices } = await loadOrFail(rooms, options.config);
   for (const notice of notices) complain(`note: ${notice}`);
   checkNames(model, options);
+  checkFiles(options.in, options.out);
   const dataplane = Dataplane.open(offlineModel(model, options.in, options.out), { offline: true });
   let report: Report;
   let isBalanced: boolean;
