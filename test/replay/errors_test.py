@@ -38,69 +38,79 @@ def quotes(packet):
     return [data, data[:head + 8], data[:head + 13], data[:head + 16], data[:head + 18]]
 
 
-def talk(protocol, family, masked):
-    """World, objects, opening packet, what the endpoint sees of it."""
-    _, client, vip, pod = FAMILIES[0 if family == 4 else 1]
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+PORTS, TARGETS = [tuple((p.lower(), p, n) for p in PROTOCOLS) for n in (80, 8080)]
+ALL = [service("web", (VIP, VIP6), PORTS), endpoint_slice("web", TARGETS, (ENDPOINT,)),
+       endpoint_slice("web", TARGETS, (ENDPOINT6,), "2")]
+
+
+def talks(masked):
+    """World, and of each protocol and family: opening packet, what the endpoint sees of it."""
     world = config(node=config()["node"] if masked else plain_node())
-    objects = both(protocol)
-    opening = at_client(ip(client, vip) / first_of(protocol, 40000, 80))
-    seen = replay(world, objects, [("client", [(1, opening)])]).only("backends")
-    return world, objects, opening, seen[IP if family == 4 else IPv6]
+    made = [(protocol, *family, at_client(ip(*family[1:3]) / first_of(protocol, 40000, 80)))
+            for protocol in PROTOCOLS for family in FAMILIES]
+    openings = [(1 + i / 1000, talk[-1]) for i, talk in enumerate(made)]
+    seen = replay(world, ALL, [("client", openings)]).packets("backends")
+    same(len(seen), len(made), "all are open")
+    return world, openings, [(*talk, out.payload) for talk, out in zip(made, seen)]
+
+
+def cases_of():
+    return [(kind, i) for kind in ("too_big", "port", "time") for i in range(5)]
+
+
+def errors_pass(l3, sent, found, outer, inner, protocol):
+    """Outer addresses as told, type, code and MTU as they were, the quote as its receiver knows it."""
+    same((found[l3].src, found[l3].dst), outer, f"{protocol} outer addresses")
+    body, before = bytes(found[l3].payload), bytes(sent[l3].payload)
+    same((body[:2], body[4:8]), (before[:2], before[4:8]), "type, code and MTU")
+    same(body[8:].hex(), inner.hex(), f"{protocol} quote")
 
 
 @case
 def to_the_endpoint():
     """Errors about answers travel to the endpoint: outer destination and quote mended."""
-    for protocol in ("TCP", "UDP", "SCTP"):
-        for family, client, vip, pod in FAMILIES:
-            for masked in (False, True):
-                world, objects, opening, seen = talk(protocol, family, masked)
-                l3 = IP if family == 4 else IPv6
-                answer = ip(vip, client, ttl=55) / segment_of(protocol, 80, 40000)
-                wanted = ip(pod, seen.src, ttl=55) / segment_of(protocol, 8080, seen.sport)
-                source = ROUTER if family == 4 else ROUTER6
-                errors = [(2 + i / 100, at_client(ip(source, vip)
-                                                  / error_of(family, kind, quote)))
-                          for i, (kind, quote) in enumerate(
-                              (k, q) for k in ("too_big", "port", "time") for q in quotes(answer))]
-                result = replay(world, objects, [("client", [(1, opening), *errors])])
-                out = result.packets("backends")[1:]
-                same(len(out), len(errors), f"all pass: {result.drops()}")
-                cut = quotes(wanted) * 3
-                for packet, (_, sent), inner in zip(out, errors, cut):
-                    # Masqueraded means hidden: the outer source is the node's then.
-                    outer = (seen.src if masked else source, pod)
-                    same((packet[l3].src, packet[l3].dst), outer, "outer addresses")
-                    body, before = bytes(packet[l3].payload), bytes(sent[l3].payload)
-                    same((body[:2], body[4:8]), (before[:2], before[4:8]), "type, code and MTU")
-                    same(body[8:].hex(), inner.hex(), f"{protocol} quote")
+    for masked in (False, True):
+        world, openings, all_talks = talks(masked)
+        errors, wanted = [], []
+        for protocol, family, client, vip, pod, _, seen in all_talks:
+            answer = ip(vip, client, ttl=55) / segment_of(protocol, 80, 40000)
+            mended = ip(pod, seen.src, ttl=55) / segment_of(protocol, 8080, seen.payload.sport)
+            source = ROUTER if family == 4 else ROUTER6
+            for kind, i in cases_of():
+                error = at_client(ip(source, vip) / error_of(family, kind, quotes(answer)[i]))
+                errors.append((2 + len(errors) / 1000, error))
+                # Masqueraded means hidden: the outer source is the node's then.
+                outer = (seen.src if masked else source, pod)
+                wanted.append((IP if family == 4 else IPv6, outer, quotes(mended)[i], protocol))
+        result = replay(world, ALL, [("client", [*openings, *errors])])
+        out = result.packets("backends")[len(openings):]
+        same(len(out), len(errors), f"all pass: {result.drops()}")
+        for packet, (_, sent), (l3, outer, inner, protocol) in zip(out, errors, wanted):
+            errors_pass(l3, sent, packet, outer, inner, protocol)
 
 
 @case
 def to_the_client():
     """Errors about requests travel to the client: the service in the quote, the source kept."""
-    for protocol in ("TCP", "UDP", "SCTP"):
-        for family, client, vip, pod in FAMILIES:
-            for masked in (False, True):
-                world, objects, opening, seen = talk(protocol, family, masked)
-                l3 = IP if family == 4 else IPv6
-                request = ip(seen.src, pod, ttl=63) / segment_of(protocol, seen.sport, 8080)
-                wanted = ip(client, vip, ttl=63) / segment_of(protocol, 40000, 80)
-                router = "10.1.0.77" if family == 4 else "fd00:1::77"
-                errors = [(2 + i / 100, at_backends(ip(router, seen.src)
-                                                    / error_of(family, kind, quote)))
-                          for i, (kind, quote) in enumerate(
-                              (k, q) for k in ("too_big", "port", "time") for q in quotes(request))]
-                result = replay(world, objects, [("client", [(1, opening)]), ("backends", errors)])
-                out = result.packets("client")
-                same(len(out), len(errors), f"all pass: {result.drops()}")
-                for packet, (_, sent), inner in zip(out, errors, quotes(wanted) * 3):
-                    same((packet[l3].src, packet[l3].dst), (router, client), "outer addresses")
-                    body, before = bytes(packet[l3].payload), bytes(sent[l3].payload)
-                    same((body[:2], body[4:8]), (before[:2], before[4:8]), "type, code and MTU")
-                    same(body[8:].hex(), inner.hex(), f"{protocol} quote")
-                flow, = result.flows
-                same(flow["packets"], [1, 0], "an error is no packet of the connection")
+    for masked in (False, True):
+        world, openings, all_talks = talks(masked)
+        errors, wanted = [], []
+        for protocol, family, client, vip, pod, _, seen in all_talks:
+            request = ip(seen.src, pod, ttl=63) / segment_of(protocol, seen.payload.sport, 8080)
+            mended = ip(client, vip, ttl=63) / segment_of(protocol, 40000, 80)
+            router = "10.1.0.77" if family == 4 else "fd00:1::77"
+            for kind, i in cases_of():
+                error = at_backends(ip(router, seen.src) / error_of(family, kind, quotes(request)[i]))
+                errors.append((2 + len(errors) / 1000, error))
+                wanted.append((IP if family == 4 else IPv6, (router, client), quotes(mended)[i], protocol))
+        result = replay(world, ALL, [("client", openings), ("backends", errors)])
+        out = result.packets("client")
+        same(len(out), len(errors), f"all pass: {result.drops()}")
+        for packet, (_, sent), (l3, outer, inner, protocol) in zip(out, errors, wanted):
+            errors_pass(l3, sent, packet, outer, inner, protocol)
+        same([flow["packets"] for flow in result.flows], [[1, 0]] * len(openings),
+             "an error is no packet of the connection")
 
 
 @case

@@ -1,6 +1,6 @@
 """Outside judges of `nodeplane replay`: scapy makes the captures and computes every sum of what
-came out anew; tshark has the second word. A script calls case() on its functions and then run(),
-which prints TAP for test/replay/run.test.ts."""
+came out anew; tshark has the second word. A script marks its functions with @case and calls run(),
+which prints TAP: a *.test.ts beside it hands that on (spawn.ts)."""
 
 import json
 import os
@@ -160,8 +160,14 @@ class Result:
         return {name: count for name, count in self.report["drops"].items() if count}
 
 
-def command(*args, cwd=None):
-    return subprocess.run([*COMMAND, *args], capture_output=True, text=True, cwd=cwd, timeout=60)
+# What tap gives a test's process (a loader, a channel to talk by) is not for the command under test.
+ENVIRONMENT = {key: value for key, value in os.environ.items()
+               if not key.startswith(("NODE_", "TAP", "_TAPJS"))}
+
+
+def command(*args):
+    return subprocess.run([*COMMAND, *args], capture_output=True, text=True, env=ENVIRONMENT,
+                          timeout=60)
 
 
 def write_inputs(folder, inputs):

@@ -293,12 +293,13 @@ def malformed():
         ("224.0.0.1", "255.255.255.255", "127.0.0.1", "0.0.0.0", "169.254.1.1", "10.1.0.255")]
     table["not_forwardable"] += [at_client(ip(OUTSIDE6, dst) / UDP()) for dst in
                                  ("ff02::1", "::1", "::", "fe80::1")]
+    ports, targets = (("t", "TCP", 80), ("u", "UDP", 80)), (("t", "TCP", 8080), ("u", "UDP", 8080))
+    objects = [service("web", (VIP, VIP6), ports), endpoint_slice("web", targets, (ENDPOINT,)),
+               endpoint_slice("web", targets, (ENDPOINT6,), "2")]
     for name, packets in table.items():
-        for i, packet in enumerate(packets):
-            objects = both("UDP" if UDP in packet and name != "not_forwardable" else "TCP")
-            result = replay(config(), objects, [("client", [(1, packet)])])
-            same(result.drops(), {name: 1}, f"{name} number {i}: {packet.summary()}")
-            same((result.report["originated"], result.flows), (0, []), f"{name} {i}: silence")
+        result = replay(config(), objects, [("client", list(enumerate(packets)))])
+        same(result.drops(), {name: len(packets)}, name)
+        same((result.report["originated"], result.flows), (0, []), f"{name}: silence")
 
 
 @case

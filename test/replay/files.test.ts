@@ -1,0 +1,3 @@
+import { spawnJudge } from "./spawn.js";
+
+spawnJudge("files");
