@@ -140,6 +140,10 @@ bool make_echo_reply(Context& context, const Owed& owed) noexcept {
   if (!draft.copy(Chain(*context.table.arena, asked, asked.l4 + sizeof *icmp),
                   payload - sizeof *icmp))
     return false;
+  // Zeros only: their sum is ffff and not also 0 (RFC 1624 section 3).
+  if (v4 && icmp->checksum.raw() == 0 && draft.is_linear() &&
+      draft.sum_from(reinterpret_cast<const uint8_t*>(icmp)) == 0)
+    icmp->checksum.set_raw(0xffff);
   draft.send();
   return true;
 }

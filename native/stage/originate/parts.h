@@ -42,6 +42,7 @@ class Draft {
   bool copy(Chain from, uint32_t bytes) noexcept;
   // One's complement sum of everything from `at`, which add gave, to the end.
   uint16_t sum_from(const uint8_t* at) const noexcept;
+  bool is_linear() const noexcept { return packet_->linear == packet_->length; }
   void send() noexcept;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "kernel/kernels.h"
 #include "stage/rewrite/parts.h"
 #include "wire/eth.h"
 #include "wire/icmp.h"
@@ -40,6 +41,16 @@ void translate_sctp(const Packet& p, uint8_t* l4, const Side& side) noexcept {
            uint32_t{p.l3} + p.ip_length - p.l4 - 4);
 }
 
+// An echo reply of zeros only is the one packet whose sum, ffff, is not also 0: no other word of it
+// makes a one's complement sum of ffff (RFC 1624 section 3). A chain is not looked through.
+void mend_icmp(const Packet& p, uint8_t* l4, uint16_t delta) noexcept {
+  uint8_t* const field = l4 + wire::kIcmpChecksumOffset;
+  mend(field, delta);
+  if (__builtin_expect(load16(field) != 0, 1) || p.protocol != kProtocolIcmp) return;
+  const uint32_t end = uint32_t{p.l3} + p.ip_length;
+  if (end <= p.linear && kernels().checksum(l4, end - p.l4) == 0) store16(field, 0xffff);
+}
+
 template <class Side>
 void translate_l4(const Packet& p, const Side& side) noexcept {
   uint8_t* const l4 = p.data + p.l4;
@@ -58,7 +69,7 @@ void translate_l4(const Packet& p, const Side& side) noexcept {
     default:  // echo: the identifier is one of the two, the other is zero
       store16(l4 + offsetof(wire::IcmpHeader, id),
               static_cast<uint16_t>(side.new_sport | side.new_dport));
-      mend(l4 + wire::kIcmpChecksumOffset, side.l4_delta);
+      mend_icmp(p, l4, side.l4_delta);
   }
 }
 
