@@ -128,6 +128,19 @@ def without_out():
 
 
 @case
+def any_driver():
+    """Every port becomes pcap, whatever its driver, queues, modes and host."""
+    world = config()
+    world["ports"][0].update(driver="af_xdp", interface="nowhere0", queues=4, mode="native",
+                             copy="zero-copy")
+    world["ports"][1].update(driver="auto", interface="nowhere1", queues=8)
+    world["ports"].append({"name": "raw", "driver": "af_packet", "interface": "nowhere2"})
+    world["workers"] = {"count": 3, "mode": "polling"}
+    result = replay(world, WEB, [("client", PACKETS)], outs=("client", "backends", "raw"))
+    same([n for _, n in sent(result)], [1, 2, 3, 4], "as ever")
+
+
+@case
 def nothing():
     """No --in at all, and captures without a packet, are a run."""
     empty = {"client": {"in": 0, "out": 0}, "backends": {"in": 0, "out": 0}}

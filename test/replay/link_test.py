@@ -139,6 +139,57 @@ def learnt_from_a_question():
     same((reply[ARP].op, sent.dst, sent[TCP].dport), (2, ENDPOINT_MAC, 8080), "no question")
 
 
+def says(mac, op="is-at", address=ENDPOINT, target=NODE, dst="ff:ff:ff:ff:ff:ff"):
+    return Ether(src=mac, dst=dst) / ARP(op=op, hwsrc=mac, psrc=address, pdst=target)
+
+
+@case
+def neighbours_move():
+    """A learnt MAC follows what its owner says, gratuitously too; a static one never; strangers add none."""
+    moved = "02:00:00:00:02:77"
+    inputs = [("backends", [(1, told(4)), (1.1, says(ENDPOINT_MAC, "who-has")),
+                            (3, says(moved, "who-has", target=ENDPOINT))]),
+              ("client", [(2, syn(4, 1)), (4, syn(4, 2))])]
+    result = replay(strangers(), both("TCP"), inputs)
+    sent = [p.dst for p in result.packets("backends") if TCP in p]
+    same(sent, [ENDPOINT_MAC, moved], "learnt ones move")
+    inputs = [("backends", [(1, says(moved, "who-has", target=ENDPOINT)), (1.1, says(moved)),
+                            (1.2, says(moved, "who-has"))]), ("client", [(2, syn(4))])]
+    result = replay(config(), both("TCP"), inputs)
+    same([p.dst for p in result.packets("backends") if TCP in p], [ENDPOINT_MAC], "static stays")
+    inputs = [("backends", [(1, says(moved, "who-has", target="10.1.0.99"))]), ("client", [(2, syn(4))])]
+    result = replay(strangers(), both("TCP"), inputs)
+    same(result.drops(), {"neighbour_unresolved": 1}, "chatter between others adds nobody")
+
+
+@case
+def probes():
+    """Who asks before having an address (RFC 5227, RFC 4862) learns that ours is taken."""
+    ask = Ether(src=GATEWAY_MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(
+        op="who-has", hwsrc=GATEWAY_MAC, psrc="0.0.0.0", pdst="192.0.2.1")
+    reply = replay(config(), WEB, [("client", [(1, ask)])]).only("client")
+    same((reply[ARP].op, reply[ARP].psrc, reply.dst), (2, "192.0.2.1", GATEWAY_MAC), "ARP probe")
+    group = ("33:33:ff:00:00:01", "ff02::1:ff00:1")
+    for src, dst, flags in (("::", "ff02::1", 0), ("fe80::5", "fe80::5", 1)):
+        ask = Ether(src=GATEWAY_MAC, dst=group[0]) / IPv6(src=src, dst=group[1], hlim=255) / \
+            ICMPv6ND_NS(tgt="2001:db8:2::1")
+        if src != "::":
+            ask = ask / ICMPv6NDOptSrcLLAddr(lladdr=GATEWAY_MAC)
+        reply = replay(config(), both("TCP"), [("client", [(1, ask)])]).only("client")
+        same((reply[IPv6].dst, reply[ICMPv6ND_NA].S, reply[ICMPv6ND_NA].tgt),
+             (dst, flags, "2001:db8:2::1"), f"asked by {src}")
+
+
+@case
+def node_addresses():
+    """Addresses of the node that stand on no port are ours too."""
+    world = config()
+    world["node"]["addresses"] = ["203.0.113.200"]
+    ask = at_client(ip(OUTSIDE, "203.0.113.200") / ICMP(type=8, id=1) / b"data")
+    reply = replay(world, WEB, [("client", [(1, ask)])]).only("client")
+    same((reply[IP].src, reply[ICMP].type), ("203.0.113.200", 0), "echo")
+
+
 @case
 def echo_to_us():
     """Echo to our own addresses is answered, from whichever port; other packets to them are not."""

@@ -137,6 +137,17 @@ def timers_are_set():
 
 
 @case
+def leaps():
+    """Time may begin at 0, stand still for long and leap by months."""
+    same(state(forward(0, "S")), ("syn_sent", 120_000), "from 0")
+    still = [forward(0, "S"), backward(0, "SA"), *[forward(0.001, "A")] * 300]
+    same(state(*still), ("established", 86_400_000), "many at one time")
+    gone(*OPEN, beat(100 * 86_400))
+    flow, = told(*OPEN, forward(4_000_000_000, "S"), backward(4_000_000_000.5, "SA")).flows
+    same((flow["state"], flow["packets"]), ("syn_received", [1, 1]), "after a century")
+
+
+@case
 def again():
     """A SYN on a finished connection begins a new one; on a live one it is a retransmission."""
     ended = [*OPEN, backward(2, "R")]

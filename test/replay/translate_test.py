@@ -232,6 +232,26 @@ def echo():
 
 
 @case
+def echo_of_zeros():
+    """An echo reply of zeros only has the sum ffff, not 0 (RFC 1624 section 3)."""
+    for data in (b"", b"\0", b"\0" * 56, b"\0" * 1400):
+        for node in (plain_node(), config()["node"]):
+            ask = at_client(ip(OUTSIDE, VIP) / ICMP(type=8, id=0, seq=0) / data)
+            there = replay(config(node=node), WEB, [("client", [(1, ask)])]).only("backends")
+            answer = at_backends(ip(ENDPOINT, there[IP].src)
+                                 / ICMP(type=0, id=there[ICMP].id, seq=0) / data)
+            result = replay(config(node=node), WEB, [("client", [(1, ask)]), ("backends", [(2, answer)])])
+            same(result.only("client")[ICMP].chksum, 0xFFFF, f"through, {len(data)} bytes")
+        ask = at_client(ip(OUTSIDE, NODE) / ICMP(type=8, id=0, seq=0) / data)
+        reply = replay(config(), WEB, [("client", [(1, ask)])]).only("client")
+        same(reply[ICMP].chksum, 0xFFFF, f"ours, {len(data)} bytes")
+    # ffff and 0 are one number: what is not all zeros may have 0.
+    for word in (0xF7FF, 0xFFFF):
+        ask = at_client(ip(OUTSIDE, NODE) / ICMP(type=8, id=0, seq=0) / word.to_bytes(2, "big"))
+        replay(config(), WEB, [("client", [(1, ask)])]).only("client")
+
+
+@case
 def options_and_extensions():
     """IPv4 options and IPv6 extension headers pass through, untouched, with right sums."""
     from scapy.layers.inet import IPOption_NOP, IPOption_RR, IPOption_Timestamp
