@@ -98,7 +98,7 @@ void Worker::send(uint16_t port_id, uint32_t queue, Packet* const* packets,
     if (chance) port.release(queue, frames_);
     // Lengths are read before the port owns the packets.
     uint64_t ahead = 0;
-    uint32_t lengths[kBatchRoom + 256];
+    uint32_t lengths[Output::kListRoom];
     for (uint32_t i = sent; i < count; ++i) lengths[i] = packets[i]->length;
     const uint32_t took = port.transmit(queue, packets + sent, count - sent, frames_);
     for (uint32_t i = sent; i < sent + took; ++i) ahead += lengths[i];
