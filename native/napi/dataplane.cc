@@ -1,5 +1,6 @@
 #include "napi/dataplane.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -47,12 +48,14 @@ PlaneOptions plane_options(const Napi::Object& o) {
   return p;
 }
 
+constexpr uint32_t kPageRowsMax = 1 << 16;
+
 // One page of rows from a table that is walked by cursor.
 template <class Row, class Dump>
 Napi::Value page(const Napi::CallbackInfo& info, Dump dump) {
   Napi::Env env = info.Env();
   uint32_t cursor = info[0].As<Napi::Number>().Uint32Value();
-  const uint32_t max = info[1].As<Napi::Number>().Uint32Value();
+  const uint32_t max = std::min(info[1].As<Napi::Number>().Uint32Value(), kPageRowsMax);
   std::vector<Row> rows(max);
   const uint32_t n = dump(&cursor, rows.data(), max);
   Napi::Object out = Napi::Object::New(env);
