@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "copy/engine.h"
 #include "gen/layout.h"
 #include "packet/batch.h"
 #include "packet/frame.h"
@@ -35,6 +36,7 @@ struct PortSpec {
   uint16_t queues = 1;
   uint32_t mtu = 0;  // 0: the interface's
   std::map<std::string, std::string> options;
+  CopyEngine* copy = nullptr;  // for drivers that copy; null: they do it themselves
 };
 
 // Something that is ours, for ports that share their interface with the host (take: services).
@@ -71,8 +73,10 @@ class Port {
   virtual uint32_t transmit(uint32_t queue, Packet* const* packets, uint32_t count,
                             FrameCache& frames) noexcept = 0;
   // Of the packets that the last transmit took: how many were lost instead of sent. The worker
-  // counts them as not_transmittable, not as out.
+  // counts them as refused_as, not as out.
   virtual uint32_t refused(uint32_t /*queue*/) const noexcept { return 0; }
+  // By which drop they left.
+  virtual Drop refused_as(uint32_t /*queue*/) const noexcept { return Drop::kNotTransmittable; }
   // Frames that the port has finished with go back.
   virtual void release(uint32_t queue, FrameCache& frames) noexcept = 0;
 
@@ -95,6 +99,8 @@ class Port {
 
   // What the driver itself counts, as one JSON object; for people, off the path, from any thread.
   virtual std::string stats_json() const { return "{}"; }
+  // What happened since the last call and belongs into a log; from any thread, off the path.
+  virtual std::vector<std::string> news() { return {}; }
 };
 
 // The drops that receive counts: packets that came and got no further than the driver. The worker

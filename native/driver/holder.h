@@ -20,6 +20,7 @@ class Holder : public Port {
     return inner_->transmit(queue, packets, count, frames);
   }
   uint32_t refused(uint32_t queue) const noexcept override { return inner_->refused(queue); }
+  Drop refused_as(uint32_t queue) const noexcept override { return inner_->refused_as(queue); }
   void release(uint32_t queue, FrameCache& frames) noexcept override {
     inner_->release(queue, frames);
   }
@@ -32,6 +33,7 @@ class Holder : public Port {
     return inner_->take(rows, count, error);
   }
   std::string stats_json() const override { return inner_->stats_json(); }
+  std::vector<std::string> news() override { return inner_->news(); }
 
  protected:
   std::unique_ptr<Port> inner_;

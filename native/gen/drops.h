@@ -50,10 +50,12 @@ enum class Drop : uint8_t {
   kHandoverFull,
   kRxTruncated,
   kBadOffload,
+  kNoPeer,
+  kPeerQuota,
   kFaultInjected,
   kShutdown,
 };
-inline constexpr uint32_t kDropCount = 47;
+inline constexpr uint32_t kDropCount = 49;
 inline constexpr const char* kDropNames[] = {
     "none",
     "short_frame",
@@ -100,6 +102,8 @@ inline constexpr const char* kDropNames[] = {
     "handover_full",
     "rx_truncated",
     "bad_offload",
+    "no_peer",
+    "peer_quota",
     "fault_injected",
     "shutdown",
 };

@@ -103,11 +103,13 @@ void Worker::send(uint16_t port_id, uint32_t queue, Packet* const* packets,
     const uint32_t took = port.transmit(queue, packets + sent, count - sent, frames_);
     for (uint32_t i = sent; i < sent + took; ++i) ahead += lengths[i];
     sent += took;
-    refused += port.refused(queue);
+    if (const uint32_t lost = port.refused(queue)) {
+      refused += lost;
+      counters_->drops[static_cast<uint32_t>(port.refused_as(queue))] += lost;
+    }
     bytes += ahead;
   }
   counters_->add(Counter::kPacketsOut, sent - refused);
-  counters_->drops[static_cast<uint32_t>(Drop::kNotTransmittable)] += refused;
   counters_->ports[port_id].tx_packets += sent - refused;
   counters_->ports[port_id].tx_bytes += bytes;
   if (sent < count) drop_rest(packets + sent, count - sent, Drop::kTxRingFull);

@@ -46,6 +46,8 @@ export const dropNames = [
   "handover_full",
   "rx_truncated",
   "bad_offload",
+  "no_peer",
+  "peer_quota",
   "fault_injected",
   "shutdown",
 ] as const;
@@ -96,6 +98,8 @@ export const dropAbout: Record<DropName, string> = {
   handover_full: "The ring to the worker that owns the outgoing queue was full.",
   rx_truncated: "A packet longer than the frames that a port could give it, or a capture's record that is cut off or malformed.",
   bad_offload: "The virtio-net header that the kernel gave with a packet contradicts it, or asks for segmentation inside a tunnel.",
+  no_peer: "The outgoing memif port has no peer connected, or it has offered no buffers yet.",
+  peer_quota: "The port's peer holds as many frames as it may (memif with lent frames, or copies under way).",
   fault_injected: "Dropped on purpose by a fault port.",
   shutdown: "Still inside when the worker stopped.",
 };

@@ -1,6 +1,6 @@
 import type { IpText, MacText, PrefixText } from "../kit/brand.js";
 
-export const driverNames = ["auto", "af_xdp", "af_packet", "tap", "pcap", "loop"] as const;
+export const driverNames = ["auto", "af_xdp", "af_packet", "tap", "memif", "pcap", "loop"] as const;
 export type DriverName = (typeof driverNames)[number];
 
 /** An interface as it is wished for. */
