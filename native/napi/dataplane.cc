@@ -116,7 +116,8 @@ Napi::Function Dataplane::define(Napi::Env env) {
        InstanceMethod<&Dataplane::counters>("counters"), InstanceMethod<&Dataplane::flows>("flows"),
        InstanceMethod<&Dataplane::read_neighbours>("readNeighbours"),
        InstanceMethod<&Dataplane::neighbours>("neighbours"),
-       InstanceMethod<&Dataplane::info>("info")});
+       InstanceMethod<&Dataplane::port_stats>("portStats"),
+       InstanceMethod<&Dataplane::news>("news"), InstanceMethod<&Dataplane::info>("info")});
 }
 
 Dataplane::Dataplane(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Dataplane>(info) {
@@ -244,6 +245,28 @@ Napi::Value Dataplane::neighbours(const Napi::CallbackInfo& info) {
                                  [&](uint32_t* cursor, NeighbourStateRow* rows, uint32_t max) {
                                    return p.neighbours().dump(cursor, rows, max);
                                  });
+}
+
+Napi::Value Dataplane::port_stats(const Napi::CallbackInfo& info) {
+  Plane& p = plane(info.Env());
+  const uint32_t port = info[0].As<Napi::Number>().Uint32Value();
+  if (port >= p.port_count()) throw Napi::TypeError::New(info.Env(), "no such port");
+  return Napi::String::New(info.Env(), p.port(port).stats_json());
+}
+
+Napi::Value Dataplane::news(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Plane& p = plane(env);
+  Napi::Array out = Napi::Array::New(env);
+  for (uint32_t port = 0; port < p.port_count(); ++port) {
+    for (const std::string& line : p.port(port).news()) {
+      Napi::Object item = Napi::Object::New(env);
+      item.Set("port", port);
+      item.Set("text", line);
+      out.Set(out.Length(), item);
+    }
+  }
+  return out;
 }
 
 Napi::Value Dataplane::info(const Napi::CallbackInfo& info) {

@@ -19,8 +19,10 @@ export interface Change {
 }
 export type Plan = readonly Change[];
 
+/** A port's secret is told to nobody, a change of it is. */
+const hidden = (key: string, value: unknown): unknown => (key === "secret" ? "***" : value);
 const text = (value: unknown): string =>
-  value === undefined ? "none" : typeof value === "string" ? value : JSON.stringify(value);
+  value === undefined ? "none" : typeof value === "string" ? value : JSON.stringify(value, hidden);
 
 /** "key: old -> new" of each field that differs. */
 function difference(before: object, after: object, without: readonly string[] = []): string {
@@ -141,7 +143,7 @@ function endpointChanges(before: readonly Service[], after: readonly Service[]):
 }
 
 /** Settings that the native side takes once, when it is made. */
-const fixedSettings = ["name", "workers", "frames", "nat", "controlSocket"];
+const fixedSettings = ["name", "workers", "frames", "nat", "copy", "controlSocket"];
 const fixedFlows = ["capacity", "capacity6", "hash", "seed"];
 
 function settingsChanges(before: Model, after: Model): Change[] {

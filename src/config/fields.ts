@@ -78,6 +78,19 @@ export const path = textField<string>("a path", (text) =>
     : err("must be a path"),
 );
 
+/** INIT carries so many bytes (facts of memif 2.0), padded with zeros. */
+export const secretBytesMax = 24;
+export const secret = textField<string>("text", (text) => {
+  const bytes = Buffer.byteLength(text);
+  return bytes >= 1 && bytes <= secretBytesMax && !text.includes("\0")
+    ? ok(text)
+    : err(`must be 1 to ${secretBytesMax} bytes`);
+});
+
+export const workQueue = textField<string>("a DSA work queue", (text) =>
+  /^wq\d{1,5}\.\d{1,5}$/.test(text) ? ok(text) : err("must be a DSA work queue such as wq0.0"),
+);
+
 export const portRange = textField<{ low: number; high: number }>("a port range", (text) => {
   const match = /^(\d{1,5})-(\d{1,5})$/.exec(text);
   const low = Number(match?.[1]);
@@ -96,6 +109,13 @@ export const whole = (low: number, high: number) =>
     typeof raw === "number" && Number.isInteger(raw) && raw >= low && raw <= high
       ? ok(raw)
       : err(`must be a whole number from ${low} to ${high}, not ${kindOf(raw)}`),
+  );
+
+export const amount = (low: number, high: number) =>
+  field<number>((raw) =>
+    typeof raw === "number" && raw >= low && raw <= high
+      ? ok(raw)
+      : err(`must be a number from ${low} to ${high}, not ${kindOf(raw)}`),
   );
 
 export const powerOfTwo = (low: number, high: number) =>

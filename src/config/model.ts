@@ -1,15 +1,13 @@
 // Config -> Model, once nothing is wrong with it.
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Model } from "../model/model.js";
 import type { Port, Route } from "../model/port.js";
 import type { Service } from "../model/service.js";
 import type { Settings } from "../model/settings.js";
+import { socketAt } from "./memif.js";
 import type { Config, Draft } from "./parse.js";
 import { portOfGateway } from "./references.js";
 import { driverKeys, type PortConfig } from "./schema.js";
-
-/** Where relative paths of a configuration start. */
-export const baseOf = (file: string): string => dirname(resolve(file));
 
 function portOptions(port: PortConfig, base: string): Record<string, string> {
   const options: Record<string, string> = {};
@@ -23,6 +21,7 @@ function portOptions(port: PortConfig, base: string): Record<string, string> {
     const path = port[key];
     if (path !== undefined) options[key] = resolve(base, path);
   }
+  if (port.socket !== undefined) options.socket = socketAt(port.socket, base);
   if (port.fault) {
     const { delay, ...chances } = port.fault;
     const parts = Object.entries(chances).map(([key, value]) => `${key}=${value}`);
@@ -35,7 +34,7 @@ function portOf(port: PortConfig, base: string): Port {
   return {
     name: port.name,
     driver: port.driver,
-    interface: port.interface ?? port.name,
+    interface: (port.socket && socketAt(port.socket, base)) ?? port.interface ?? port.name,
     queues: port.queues,
     mtu: port.mtu ?? 0,
     mac: port.mac ?? null,
@@ -57,7 +56,7 @@ function routesOf(config: Config): Route[] {
 }
 
 function settingsOf({ name, sections }: Draft, base: string): Settings {
-  const { workers, frames, flows, tcp, nat, control, icmp, neighbourTimers } = sections;
+  const { workers, frames, flows, tcp, nat, control, copy, icmp, neighbourTimers } = sections;
   return {
     name,
     workers,
@@ -65,6 +64,7 @@ function settingsOf({ name, sections }: Draft, base: string): Settings {
     flows: { ...flows, capacity6: flows.capacity6 ?? flows.capacity, seed: flows.seed ?? null },
     tcp,
     nat: { portLow: nat.ports.low, portHigh: nat.ports.high },
+    copy: { ...copy, core: copy.core ?? null },
     icmp,
     neighbourTimers,
     controlSocket: control.socket === undefined ? null : resolve(base, control.socket),

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import type { ErrorCode } from "../gen/errors.js";
 import type { Problem } from "../kit/error.js";
 import { err, ok, type Result } from "../kit/result.js";
+import { baseOf } from "./base.js";
 import { checkReferences } from "./references.js";
 import {
   manifestsSchema,
@@ -114,8 +115,8 @@ function readSections(root: Record<string, unknown>, say: Say): Sections {
   return out as Sections;
 }
 
-/** Reads a value that stands in `text`. Never throws. */
-export function readConfig(text: Text): Reading {
+/** Reads a value that stands in `text`; relative paths start at `base`. Never throws. */
+export function readConfig(text: Text, base: string): Reading {
   const problems: Problem[] = [];
   const say: Say = (path, message, code = "config_invalid") => {
     const of = message === unknownKey ? "key" : "value";
@@ -140,7 +141,7 @@ export function readConfig(text: Text): Reading {
   if (draft.ports.length > portsMax) {
     say(["ports"], `${draft.ports.length} ports exceed the limit of ${portsMax}`, "limit_exceeded");
   }
-  checkReferences(draft, root, say);
+  checkReferences(draft, root, base, say);
   return { draft, problems, say };
 }
 
@@ -167,8 +168,9 @@ export function parseConfigText(text: string, file: string): Result<Text, Proble
 /** Text -> Reading; a text that is no YAML at all gives its syntax errors. */
 export function parseConfig(text: string, file: string): Result<Reading, Problem[]> {
   const document = parseConfigText(text, file);
-  return document.ok ? ok(readConfig(document.value)) : document;
+  return document.ok ? ok(readConfig(document.value, baseOf(file))) : document;
 }
 
 /** A configuration given as a value, by a program. */
-export const readConfigObject = (value: unknown): Reading => readConfig(placeless(value, "config"));
+export const readConfigObject = (value: unknown, base: string): Reading =>
+  readConfig(placeless(value, "config"), base);

@@ -9,6 +9,7 @@ import {
   maskPrefix,
   prefixHolds,
 } from "../kit/ip.js";
+import { checkMemif, modeProblem } from "./memif.js";
 import type { Draft, Say } from "./parse.js";
 import { driverKeys, type PortConfig } from "./schema.js";
 
@@ -20,7 +21,13 @@ interface Known {
   readonly ports: ReadonlyMap<string, PortConfig>;
 }
 
-export function checkReferences(draft: Draft, root: Record<string, unknown>, say: Say): void {
+/** `base`: where relative paths start. */
+export function checkReferences(
+  draft: Draft,
+  root: Record<string, unknown>,
+  base: string,
+  say: Say,
+): void {
   const raw = Array.isArray(root.ports) ? (root.ports as unknown[]) : [];
   const names = new Set(raw.map((p) => String((p as { name?: unknown } | null)?.name)));
   const ports = new Map<string, PortConfig>();
@@ -31,6 +38,7 @@ export function checkReferences(draft: Draft, root: Record<string, unknown>, say
   });
   const known = { names, ports };
   checkPorts(draft, known, say);
+  checkMemif(draft, base, say);
   checkAddresses(draft, say);
   checkRoutes(draft, known, say);
   checkNeighbours(draft, known, say);
@@ -48,7 +56,9 @@ function checkPorts(draft: Draft, known: Known, say: Say): void {
       const isTheirs = (drivers as readonly string[]).includes(port.driver);
       if (isGiven && !isTheirs) say([...at, key], `is not for driver ${port.driver}`);
     }
-    const afXdp: readonly string[] = driverKeys.mode;
+    const wrongMode = modeProblem(port);
+    if (wrongMode !== null) say([...at, "mode"], wrongMode);
+    const afXdp: readonly string[] = driverKeys.copy;
     if (port.take === "services" && !afXdp.includes(port.driver))
       say([...at, "take"], `services is not for driver ${port.driver}`);
     if (port.host === undefined) return;
@@ -199,12 +209,15 @@ function checkNode(draft: Draft, say: Say): void {
 }
 
 function checkSections(draft: Draft, say: Say): void {
-  const { workers, flows } = draft.sections;
+  const { workers, flows, copy } = draft.sections;
   if (workers.pin.length > 0 && workers.pin.length !== workers.count) {
     say(["workers", "pin"], `names ${workers.pin.length} CPUs for ${workers.count} workers`);
   }
   workers.pin.forEach((cpu, i) => {
     if (workers.pin.indexOf(cpu) < i) say(["workers", "pin", i], `CPU ${cpu} is given twice`, code);
+  });
+  copy.queues.forEach((queue, i) => {
+    if (copy.queues.indexOf(queue) < i) say(["copy", "queues", i], `${queue} is given twice`, code);
   });
   let sum = 0;
   for (const [name, zone] of Object.entries(flows.zones)) {

@@ -4,6 +4,7 @@ import { portMax, workerMax } from "../gen/layout.js";
 import { type DriverName, driverNames } from "../model/port.js";
 import { defaultTimers, type FlowTimers } from "../model/settings.js";
 import {
+  amount,
   duration,
   flag,
   hex128,
@@ -17,8 +18,10 @@ import {
   portRange,
   powerOfTwo,
   prefix,
+  secret,
   share,
   whole,
+  workQueue,
 } from "./fields.js";
 
 export const queueMax = 64;
@@ -35,10 +38,22 @@ const ring = powerOfTwo(64, ringMax);
 /** Rows of the XDP program's maps. */
 export const takeMax = 1 << 23;
 
+/** Of memif rings (native/driver/memif/wire.h): peers refill in lots of 32. */
+export const memifRingMin = 32;
+export const memifRingMax = 1 << 14;
+export const memifRingDefault = 1024;
+export const memifBufferMin = 256;
+export const memifBufferMax = 1 << 16;
+const u32Max = 2 ** 32 - 1;
+
+/** Of copies in one submit (native/copy/engine.h). */
+export const copyBatchMax = 1024;
+const million = 1_000_000;
+
 /** Keys that are some drivers' own, handed on as they are; the others' ports may not have them. */
 const afXdp = ["auto", "af_xdp"] as const;
 export const driverKeys = {
-  mode: afXdp,
+  mode: [...afXdp, "memif"],
   copy: afXdp,
   needWakeup: afXdp,
   rxRing: afXdp,
@@ -52,7 +67,23 @@ export const driverKeys = {
   promiscuous: ["auto", "af_packet"],
   in: ["pcap"],
   out: ["pcap"],
+  role: ["memif"],
+  socket: ["memif"],
+  id: ["memif"],
+  secret: ["memif"],
+  ringSize: ["memif"],
+  bufferSize: ["memif"],
+  zeroCopy: ["memif"],
+  quota: ["memif"],
 } as const satisfies Record<string, readonly DriverName[]>;
+
+const xdpModes = ["auto", "native", "generic"] as const;
+/** What `mode` may be; it means another thing to each driver. */
+export const modes: Partial<Record<DriverName, readonly string[]>> = {
+  auto: xdpModes,
+  af_xdp: xdpModes,
+  memif: ["ethernet", "ip"],
+};
 
 const fault = z.strictObject({
   drop: share.optional(),
@@ -61,7 +92,7 @@ const fault = z.strictObject({
   reorder: share.optional(),
   txfull: share.optional(),
   delay: duration.optional(),
-  seed: whole(0, 2 ** 32 - 1).optional(),
+  seed: whole(0, u32Max).optional(),
 });
 
 export const portSchema = z.strictObject({
@@ -75,7 +106,7 @@ export const portSchema = z.strictObject({
   network: name.default("default"),
   host: name.optional(),
   take: oneOf("all", "services").default("all"),
-  mode: oneOf("auto", "native", "generic").optional(),
+  mode: oneOf(...xdpModes, "ethernet", "ip").optional(),
   copy: oneOf("auto", "copy", "zero-copy").optional(),
   checksum: oneOf("auto", "trust", "compute").default("auto"),
   needWakeup: flag.optional(),
@@ -90,6 +121,14 @@ export const portSchema = z.strictObject({
   promiscuous: flag.optional(),
   in: path.optional(),
   out: path.optional(),
+  role: oneOf("server", "client").optional(),
+  socket: path.optional(),
+  id: whole(0, u32Max).optional(),
+  secret: secret.optional(),
+  ringSize: powerOfTwo(memifRingMin, memifRingMax).optional(),
+  bufferSize: whole(memifBufferMin, memifBufferMax).optional(),
+  zeroCopy: flag.optional(),
+  quota: whole(1, frameCountMax).optional(),
   trace: path.optional(),
   traceMaxBytes: whole(1, Number.MAX_SAFE_INTEGER).optional(),
   fault: fault.optional(),
@@ -133,6 +172,18 @@ const zone = z.strictObject({
   maximum: whole(1, 100).default(100),
 });
 
+const copyModel = z.strictObject({
+  latencyUs: amount(0, million).default(1),
+  megabytesPerSecond: whole(1, million).default(30_000),
+  size: whole(1, 1024).default(128),
+  shared: flag.default(false),
+  reorder: flag.default(false),
+  poison: flag.default(false),
+  faultPerMillion: whole(0, million).default(0),
+  errorPerMillion: whole(0, million).default(0),
+  seed: whole(0, u32Max).default(1),
+});
+
 /** The sections that are one map each; every key has a default. */
 export const sections = {
   workers: z.strictObject({
@@ -155,6 +206,14 @@ export const sections = {
   }),
   tcp: z.strictObject({ pickup: flag.default(true) }),
   nat: z.strictObject({ ports: portRange.default({ low: 1024, high: 29_999 }) }),
+  copy: z.strictObject({
+    engine: oneOf("auto", "cpu", "thread", "dsa", "model").default("auto"),
+    queues: z.array(workQueue).default([]),
+    core: whole(0, cpuMax).optional(),
+    bytesMin: whole(0, million).default(256),
+    batchMin: whole(1, copyBatchMax).default(4),
+    model: copyModel.prefault({}),
+  }),
   control: z.strictObject({ socket: path.optional() }),
   icmp: z.strictObject({ errorsPerSecond: whole(0, 1_000_000).default(1000) }),
   neighbourTimers: z.strictObject({

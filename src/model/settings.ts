@@ -38,6 +38,32 @@ export interface ZoneShare {
   readonly maximum: number;
 }
 
+/** Who moves bytes between a memif peer's memory and ours (native/copy/copy.h). */
+export interface CopySettings {
+  readonly engine: "auto" | "cpu" | "thread" | "dsa" | "model";
+  /** DSA work queues to use, such as wq0.0; none: every usable one. */
+  readonly queues: readonly string[];
+  /** CPU where `thread` and `model` work, or null: not pinned. */
+  readonly core: number | null;
+  /** Smaller copies are the CPU's. */
+  readonly bytesMin: number;
+  /** Fewer than that in one submit are the CPU's. */
+  readonly batchMin: number;
+  /** The software DSA. */
+  readonly model: {
+    readonly latencyUs: number;
+    readonly megabytesPerSecond: number;
+    /** Entries of its queue. */
+    readonly size: number;
+    readonly shared: boolean;
+    readonly reorder: boolean;
+    readonly poison: boolean;
+    readonly faultPerMillion: number;
+    readonly errorPerMillion: number;
+    readonly seed: number;
+  };
+}
+
 export interface Settings {
   /** Of this dataplane: names its control socket. */
   readonly name: string;
@@ -68,6 +94,7 @@ export interface Settings {
     readonly retry: number;
     readonly tries: number;
   };
+  readonly copy: CopySettings;
   /** Path, or null: the default one of `name`. */
   readonly controlSocket: string | null;
 }

@@ -6,6 +6,7 @@ import { IdDirectory } from "../compile/ids.js";
 import { type Plan, plan } from "../compile/plan.js";
 import { compile, type Model, type PortFacts } from "../compile/tables.js";
 import { messageOf, NodeplaneError } from "../kit/error.js";
+import { chooseCopy } from "./copy.js";
 import { type NativeDataplane, type NativeInfo, nativeModule } from "./native.js";
 
 export interface OpenedPort extends PortFacts {
@@ -75,6 +76,7 @@ export class Dataplane {
   static open(model: Model, options: OpenOptions = {}): Dataplane {
     const s = model.settings;
     const seed = s.flows.seed;
+    const copy = chooseCopy(model, options.offline ?? false);
     const native = new (nativeModule().Dataplane)({
       workers: options.offline ? 1 : s.workers.count,
       frames: s.frames.count,
@@ -93,6 +95,7 @@ export class Dataplane {
       pin: [...s.workers.pin],
       snatPortLow: s.nat.portLow,
       snatPortHigh: s.nat.portHigh,
+      copy: copy.native,
       bridge: options.bridge ?? false,
     });
     try {

@@ -2,6 +2,38 @@
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
+/** A DSA work queue for native/copy (copy.h, DsaQueue). */
+export interface NativeDsaQueue {
+  /** Of the character device. */
+  path: string;
+  shared: boolean;
+  /** Entries; of a shared queue those usable from user space. */
+  size: number;
+  batchMax: number;
+  transferMax: number;
+  blockOnFault: boolean;
+}
+
+export interface NativeCopy {
+  engine: "auto" | "cpu" | "thread" | "dsa" | "model";
+  /** -1: not pinned. */
+  core: number;
+  bytesMin: number;
+  batchMin: number;
+  queues: NativeDsaQueue[];
+  model: {
+    latencyNs: number;
+    megabytesPerSecond: number;
+    size: number;
+    shared: boolean;
+    reorder: boolean;
+    poison: boolean;
+    faultPerMillion: number;
+    errorPerMillion: number;
+    seed: number;
+  };
+}
+
 export interface NativeOptions {
   workers: number;
   /** Frames in the arena, rounded up to whole bundles. */
@@ -19,6 +51,7 @@ export interface NativeOptions {
   pin: number[];
   snatPortLow: number;
   snatPortHigh: number;
+  copy: NativeCopy;
   /** No corridor: ports 0 and 1 joined untouched, to measure what the drivers cost alone. */
   bridge?: boolean;
 }
@@ -66,6 +99,21 @@ export interface NativeInfo {
   running: boolean;
 }
 
+export interface NativeCopyInfo {
+  /** What the copies are made by, for people. */
+  engine: string;
+  /** Why not by what was wished for; empty: it is. */
+  why: string;
+  /** The engine's counters, a JSON object. */
+  stats: string;
+}
+
+/** A line that a port has for the log. */
+export interface NativeNews {
+  port: number;
+  text: string;
+}
+
 export interface NativeDataplane {
   openPort(spec: NativePortSpec): NativePort;
   /** The new generation. Throws when the bytes are not a table set; nothing changed then. */
@@ -83,6 +131,11 @@ export interface NativeDataplane {
   /** Learns neighbours from the kernel for ports that share their interface; false: there are none. */
   readNeighbours(): boolean;
   info(): NativeInfo;
+  copy(): NativeCopyInfo;
+  /** What the driver itself counts, a JSON object. */
+  portStats(port: number): string;
+  /** What happened on the ports since the last call. */
+  news(): NativeNews[];
 }
 
 /** The corridor in memory, for bench path. */

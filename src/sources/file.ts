@@ -1,7 +1,8 @@
 // A configuration file and the manifests it names -> a Model, or every mistake in all of them.
 import { type Dirent, promises as fs } from "node:fs";
 import { dirname, extname, join, resolve } from "node:path";
-import { baseOf, modelOf } from "../config/model.js";
+import { baseOf } from "../config/base.js";
+import { modelOf } from "../config/model.js";
 import {
   type Config,
   parseConfigText,
@@ -131,7 +132,8 @@ export async function loadFile(file: string): Promise<Result<Loaded, Problem[]>>
   }
   const document = parseConfigText(text, file);
   if (!document.ok) return err(sortProblems(document.error));
-  const loaded = await complete(readConfig(document.value), baseOf(file), dirname(file), []);
+  const base = baseOf(file);
+  const loaded = await complete(readConfig(document.value, base), base, dirname(file), []);
   return loaded.ok
     ? ok({ ...loaded.value, paths: [resolve(file), ...loaded.value.paths] })
     : loaded;
@@ -146,5 +148,5 @@ export function loadObject(
   objects: readonly unknown[] = [],
   base: string = process.cwd(),
 ): Promise<Result<Loaded, Problem[]>> {
-  return complete(readConfigObject(config), base, base, objects);
+  return complete(readConfigObject(config, base), base, base, objects);
 }

@@ -1,9 +1,11 @@
 // What this machine offers, as facts. Nothing is changed; what cannot be read is said.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, release, totalmem } from "node:os";
 import { gunzipSync } from "node:zlib";
 import { messageOf } from "../kit/error.js";
+import { type DsaQueue, dsaQueues } from "./dsa.js";
 import { dpdkVersion, libbpfVersion, tryAfXdp } from "./ffi.js";
+import { cpuFlags, list, missingCapabilities, read } from "./machine.js";
 
 export interface Fact {
   readonly name: string;
@@ -14,33 +16,7 @@ export interface Fact {
   readonly advice: string;
 }
 
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
-}
-
-function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-/** Of capability.h. */
-const capabilities = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_IPC_LOCK: 14, CAP_BPF: 39 } as const;
-
-function missingCapabilities(): string[] {
-  const mask = BigInt(
-    `0x${/^CapEff:\s*([0-9a-f]+)/m.exec(read("/proc/self/status") ?? "")?.[1] ?? "0"}`,
-  );
-  return Object.entries(capabilities)
-    .filter(([, bit]) => (mask & (1n << BigInt(bit))) === 0n)
-    .map(([name]) => name);
-}
+const needed = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_BPF"] as const;
 
 function kernelConfig(): string | null {
   try {
@@ -94,7 +70,7 @@ function afXdpFact(): Fact {
 }
 
 function capabilityFact(): Fact {
-  const missing = missingCapabilities();
+  const missing = missingCapabilities(needed);
   const advice = "run as root, or setcap cap_net_admin,cap_net_raw,cap_ipc_lock,cap_bpf+ep on node";
   if (missing.length === 0)
     return { name: "capabilities", ok: true, value: "all that is needed", advice: "" };
@@ -104,7 +80,7 @@ function capabilityFact(): Fact {
 function lockFact(): Fact {
   const soft =
     /^Max locked memory\s+(\S+)/m.exec(read("/proc/self/limits") ?? "")?.[1] ?? "unknown";
-  const isFree = soft === "unlimited" || !missingCapabilities().includes("CAP_IPC_LOCK");
+  const isFree = soft === "unlimited" || !missingCapabilities(needed).includes("CAP_IPC_LOCK");
   const value = soft === "unlimited" || soft === "unknown" ? soft : `${Number(soft) >> 20} MiB`;
   return {
     name: "locked memory",
@@ -129,9 +105,7 @@ function pagesFact(): Fact {
 }
 
 function cpuFact(): Fact {
-  const flags = new Set(
-    /^(?:flags|Features)\s*:\s*(.*)$/m.exec(read("/proc/cpuinfo") ?? "")?.[1]?.split(" "),
-  );
+  const flags = cpuFlags();
   const known = ["sse4_2", "avx2", "avx512bw", "avx512vl", "asimd", "crc32", "movdir64b", "enqcmd"];
   const value = `${availableParallelism()} usable, ${known.filter((f) => flags.has(f)).join(" ") || "baseline"}`;
   return { name: "CPUs", ok: null, value, advice: "the fastest kernels are chosen at start" };
@@ -158,18 +132,22 @@ function dpdkFact(): Fact {
   };
 }
 
-function dsaFact(): Fact {
-  const devices = list("/sys/bus/dsa/devices").filter((d) => /^dsa\d+$/.test(d));
-  const queues = list("/dev/dsa");
-  const value =
-    devices.length === 0
-      ? "no device"
-      : `${devices.join(" ")}, work queues: ${queues.join(" ") || "none"}`;
+export interface DsaFact extends Fact {
+  /** Every work queue. */
+  readonly dsa: readonly DsaQueue[];
+}
+
+function dsaFact(): DsaFact {
+  const dsa = dsaQueues();
+  const usable = dsa.filter((q) => q.usable).length;
+  const counted =
+    dsa.length === 0 ? "no work queue" : `${usable} of ${dsa.length} work queues usable`;
   return {
     name: "DSA",
-    ok: devices.length > 0 || null,
-    value,
-    advice: devices.length > 0 ? "" : "optional: Intel Data Streaming Accelerator",
+    ok: usable > 0 || (dsa.length > 0 ? false : null),
+    value: counted,
+    advice: usable > 0 ? "" : "optional: Intel Data Streaming Accelerator (docs/dsa.md)",
+    dsa,
   };
 }
 

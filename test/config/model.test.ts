@@ -88,6 +88,67 @@ t.test("everything that can be said of a port", async (t) => {
   t.same(model.ports[2]?.options, { in: "/etc/np/in.pcap", out: "/tmp/out.pcap" });
 });
 
+t.test("memif ports", async (t) => {
+  const { ports, settings } = read(`ports:
+  - { name: pod, driver: memif, socket: run/pod.sock }
+  - name: peer
+    driver: memif
+    socket: abstract:vpp
+    role: client
+    id: 4294967295
+    secret: "sésame"
+    mode: ip
+    ringSize: 2048
+    bufferSize: 4096
+    zeroCopy: false
+    quota: 5000
+    queues: 16
+    mtu: 9202
+    mac: 02:fe:00:00:00:01
+copy: { engine: thread, core: 1, model: { latencyUs: 2.5, poison: true } }
+`);
+  t.match(ports[0], {
+    driver: "memif",
+    interface: "/etc/np/run/pod.sock",
+    options: { socket: "/etc/np/run/pod.sock" },
+  });
+  t.match(ports[1], { interface: "abstract:vpp", queues: 16, mtu: 9202 });
+  t.same(ports[1]?.options, {
+    socket: "abstract:vpp",
+    role: "client",
+    id: "4294967295",
+    secret: "sésame",
+    mode: "ip",
+    ringSize: "2048",
+    bufferSize: "4096",
+    zeroCopy: "false",
+    quota: "5000",
+    mac: "02:fe:00:00:00:01",
+  });
+  t.match(settings.copy, { engine: "thread", core: 1, bytesMin: 256, model: { latencyUs: 2.5 } });
+});
+
+t.test("copies are native/copy/copy.h's unless said", async (t) => {
+  t.same(read("ports: []\n").settings.copy, {
+    engine: "auto",
+    queues: [],
+    core: null,
+    bytesMin: 256,
+    batchMin: 4,
+    model: {
+      latencyUs: 1,
+      megabytesPerSecond: 30_000,
+      size: 128,
+      shared: false,
+      reorder: false,
+      poison: false,
+      faultPerMillion: 0,
+      errorPerMillion: 0,
+      seed: 1,
+    },
+  });
+});
+
 t.test("routes find the port of their gateway", async (t) => {
   const model = read(`ports:
   - { name: a, addresses: [10.0.0.1/24] }

@@ -44,7 +44,7 @@ const bad: [string, string, string[]][] = [
     "an unknown driver",
     "ports:\n  - { name: a, driver: dpkd }\n",
     [
-      'f.yaml:2:24: ports.0.driver: must be one of auto, af_xdp, af_packet, tap, pcap, loop, not text "dpkd"',
+      'f.yaml:2:24: ports.0.driver: must be one of auto, af_xdp, af_packet, tap, memif, pcap, loop, not text "dpkd"',
     ],
   ],
   ["ports that are no list", "ports: { a: 1 }\n", ["f.yaml:1:8: ports: must be a list, not a map"]],
@@ -214,6 +214,139 @@ const bad: [string, string, string[]][] = [
       "f.yaml:5:17: frames.size: must be one of 2048, 4096, not number 3000",
       "f.yaml:6:16: flows.seed: must be 32 hex digits",
     ],
+  ],
+  [
+    "keys of memif ports",
+    `ports:
+  - { name: a, driver: loop, role: server, id: 1, secret: x, ringSize: 32, zeroCopy: false, quota: 1 }
+  - { name: b, driver: memif, interface: eth0 }
+  - name: c
+    driver: memif
+    socket: "@c"
+    role: master
+    id: -1
+    secret: ""
+    ringSize: 1000
+    bufferSize: 100
+    zeroCopy: yes please
+    quota: 0
+  - { name: d, driver: memif, socket: "@d", secret: ${"x".repeat(25)} }
+  - { name: e, driver: memif, socket: "@e", secret: 1234 }
+`,
+    [
+      "f.yaml:2:36: ports.0.role: is not for driver loop",
+      "f.yaml:2:48: ports.0.id: is not for driver loop",
+      "f.yaml:2:59: ports.0.secret: is not for driver loop",
+      "f.yaml:2:72: ports.0.ringSize: is not for driver loop",
+      "f.yaml:2:86: ports.0.zeroCopy: is not for driver loop",
+      "f.yaml:2:100: ports.0.quota: is not for driver loop",
+      "f.yaml:3:5: ports.1.socket: is required for driver memif",
+      "f.yaml:3:42: ports.1.interface: is not for driver memif: its peer is found by socket",
+      'f.yaml:7:11: ports.2.role: must be one of server, client, not text "master"',
+      "f.yaml:8:9: ports.2.id: must be a whole number from 0 to 4294967295, not number -1",
+      "f.yaml:9:13: ports.2.secret: must be 1 to 24 bytes",
+      "f.yaml:10:15: ports.2.ringSize: must be a power of two from 32 to 16384, not number 1000",
+      "f.yaml:11:17: ports.2.bufferSize: must be a whole number from 256 to 65536, not number 100",
+      'f.yaml:12:15: ports.2.zeroCopy: must be true or false, not text "yes please"',
+      "f.yaml:13:12: ports.2.quota: must be a whole number from 1 to 4194304, not number 0",
+      "f.yaml:14:53: ports.3.secret: must be 1 to 24 bytes",
+      "f.yaml:15:53: ports.4.secret: must be text, not number 1234",
+    ],
+  ],
+  [
+    "mode by driver",
+    `ports:
+  - { name: a, driver: memif, socket: "@a", mode: native }
+  - { name: b, driver: af_xdp, mode: ip }
+  - { name: c, driver: auto, mode: ethernet }
+  - { name: d, driver: tap, mode: ip }
+  - { name: e, driver: memif, socket: "@e", mode: punt }
+`,
+    [
+      'f.yaml:2:51: ports.0.mode: must be one of ethernet, ip for driver memif, not text "native"',
+      'f.yaml:3:38: ports.1.mode: must be one of auto, native, generic for driver af_xdp, not text "ip"',
+      'f.yaml:4:36: ports.2.mode: must be one of auto, native, generic for driver auto, not text "ethernet"',
+      "f.yaml:5:35: ports.3.mode: is not for driver tap",
+      'f.yaml:6:51: ports.4.mode: must be one of auto, native, generic, ethernet, ip, not text "punt"',
+    ],
+  ],
+  [
+    "memif ports and each other",
+    `ports:
+  - { name: a, driver: memif, socket: run/m.sock }
+  - { name: b, driver: memif, socket: ./run/../run/m.sock, id: 0 }
+  - { name: c, driver: memif, socket: run/m.sock, id: 1, role: client }
+  - { name: d, driver: memif, socket: "abstract:x", id: 7, role: client }
+  - { name: e, driver: memif, socket: "@x", id: 7, role: client }
+  - { name: f, driver: memif, socket: "@x", id: 8 }
+  - { name: g, driver: memif, socket: "x", id: 7 }
+`,
+    [
+      "f.yaml:3:64: ports.1.id: port a has id 0 on the same socket",
+      "f.yaml:4:64: ports.2.role: port a is a server on the same socket",
+      "f.yaml:6:49: ports.4.id: port d has id 7 on the same socket",
+      "f.yaml:7:5: ports.5.role: port d is a client on the same socket",
+    ],
+  ],
+  [
+    "sockets and sizes of memif ports",
+    `ports:
+  - { name: a, driver: memif, socket: /${"p".repeat(107)} }
+  - { name: b, driver: memif, socket: "@${"q".repeat(108)}" }
+  - { name: c, driver: memif, socket: "@" }
+  - { name: d, driver: memif, socket: "@d", zeroCopy: true }
+  - { name: e, driver: memif, socket: "@e", queues: 17 }
+  - { name: f, driver: memif, socket: "@f", mtu: 9203 }
+  - { name: g, driver: memif, socket: "@g", take: services }
+  - { name: h, driver: memif, socket: /${"p".repeat(106)} }
+  - { name: i, driver: memif, socket: "@${"q".repeat(107)}", queues: 16, mtu: 9202 }
+`,
+    [
+      "f.yaml:2:39: ports.0.socket: is 108 bytes long from the root, more than 107",
+      "f.yaml:3:39: ports.1.socket: is 108 bytes long, more than 107",
+      "f.yaml:4:39: ports.2.socket: an abstract socket needs a name",
+      "f.yaml:5:55: ports.3.zeroCopy: needs role client: only a client lends its memory",
+      "f.yaml:6:53: ports.4.queues: must be at most 16 for driver memif",
+      "f.yaml:7:50: ports.5.mtu: must be at most 9202 for driver memif",
+      "f.yaml:8:51: ports.6.take: services is not for driver memif",
+    ],
+  ],
+  [
+    "more frames kept than there are",
+    `ports:
+  - { name: a, driver: memif, socket: "@a", quota: 3000 }
+  - { name: b, driver: memif, socket: "@b", role: client, zeroCopy: true, ringSize: 512 }
+  - { name: c, driver: memif, socket: "@c", quota: 73 }
+  - { name: d, driver: memif, socket: "@d", quota: 1000 }
+frames: { count: 4096 }
+`,
+    ["f.yaml:4:52: ports.2.quota: memif ports may keep 4097 frames, there are 4096"],
+  ],
+  [
+    "copies",
+    `${two}copy:
+  engine: gpu
+  queues: [wq0.0, dsa0, 3]
+  core: 5000
+  batchMin: 0
+  model: { latencyUs: -1, size: 0, speed: 9, faultPerMillion: 1000001 }
+`,
+    [
+      'f.yaml:5:11: copy.engine: must be one of auto, cpu, thread, dsa, model, not text "gpu"',
+      "f.yaml:6:19: copy.queues.1: must be a DSA work queue such as wq0.0",
+      "f.yaml:6:25: copy.queues.2: must be a DSA work queue, not number 3",
+      "f.yaml:7:9: copy.core: must be a whole number from 0 to 1023, not number 5000",
+      "f.yaml:8:13: copy.batchMin: must be a whole number from 1 to 1024, not number 0",
+      "f.yaml:9:23: copy.model.latencyUs: must be a number from 0 to 1000000, not number -1",
+      "f.yaml:9:33: copy.model.size: must be a whole number from 1 to 1024, not number 0",
+      "f.yaml:9:36: copy.model.speed: unknown key",
+      "f.yaml:9:63: copy.model.faultPerMillion: must be a whole number from 0 to 1000000, not number 1000001",
+    ],
+  ],
+  [
+    "a queue twice",
+    `${two}copy: { queues: [wq0.0, wq0.1, wq0.0] }\n`,
+    ["f.yaml:4:32: copy.queues.2: wq0.0 is given twice"],
   ],
   [
     "mistakes of different kinds at once",

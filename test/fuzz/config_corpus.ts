@@ -15,6 +15,7 @@ manifests: [services.yaml]
 ports:
   - name: tap
     driver: tap
+  - { name: pod, driver: memif, socket: "@pod", role: client, zeroCopy: true, ringSize: 32, id: 7 }
   - name: eth0
     driver: af_xdp
     queues: 4
@@ -39,6 +40,7 @@ tcp: { pickup: false }
 nat: { ports: 1024-29999 }
 control: { socket: /tmp/x.sock }
 icmp: { errorsPerSecond: 10 }
+copy: { engine: model, queues: [wq0.0], core: 1, model: { latencyUs: 0.5, poison: true } }
 neighbourTimers: { reachable: 30s, retry: 1s, tries: 3 }
 `,
 ];

@@ -1,0 +1,45 @@
+// Who copies, as the native side wants to hear it: settings and what the machine has.
+import type { Model } from "../compile/tables.js";
+import { chooseDsaQueues, type DsaQueue } from "../sys/dsa.js";
+import type { NativeCopy, NativeDsaQueue } from "./native.js";
+
+const nsPerUs = 1000;
+
+const nativeQueue = (queue: DsaQueue): NativeDsaQueue => {
+  const shared = queue.mode === "shared";
+  return {
+    path: queue.path,
+    shared,
+    size: shared ? queue.threshold : queue.size,
+    batchMax: queue.batchMax,
+    transferMax: queue.transferMax,
+    blockOnFault: queue.blockOnFault,
+  };
+};
+
+/** Work queues are looked for only where they would be used. */
+const wantsDsa = ({ ports, settings: { copy } }: Model): boolean =>
+  copy.engine === "dsa" || (copy.engine === "auto" && ports.some((p) => p.driver === "memif"));
+
+export interface CopyChoice {
+  readonly native: NativeCopy;
+  /** Why there is no work queue, or not every wanted one; empty: nothing to say. */
+  readonly why: string;
+}
+
+export function chooseCopy(model: Model, offline: boolean): CopyChoice {
+  const { engine, core, bytesMin, batchMin, queues, model: software } = model.settings.copy;
+  const chosen = !offline && wantsDsa(model) ? chooseDsaQueues(queues) : { queues: [], why: "" };
+  const { latencyUs, ...rest } = software;
+  return {
+    native: {
+      engine: offline ? "cpu" : engine,
+      core: core ?? -1,
+      bytesMin,
+      batchMin,
+      queues: chosen.queues.map(nativeQueue),
+      model: { ...rest, latencyNs: Math.round(latencyUs * nsPerUs) },
+    },
+    why: chosen.why,
+  };
+}
