@@ -26,7 +26,7 @@ bool fail(const char* call, int error_number, std::string* error) {
 // hugetlbfs' reservation at mmap both answer with an error.
 bool create(const char* name, size_t bytes, bool huge, SharedMemory* out, std::string* error) {
   const size_t rounded = round_up(bytes, huge ? kHugePage : kSmallPage);
-  const unsigned flags = MFD_CLOEXEC | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u);
+  const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u);
   const int fd = memfd_create(name, flags);
   if (fd < 0) return fail("memfd_create", errno, error);
   void* base = MAP_FAILED;
@@ -34,6 +34,9 @@ bool create(const char* name, size_t bytes, bool huge, SharedMemory* out, std::s
   if (ftruncate(fd, static_cast<off_t>(rounded)) == 0) {
     call = "fallocate";
     if (fallocate(fd, 0, 0, static_cast<off_t>(rounded)) == 0) {
+      // Whoever gets the descriptor (a memif peer) can neither take the memory away nor forbid
+      // mapping it: memfd_create(2), file sealing. A kernel without seals for it does without.
+      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
       call = "mmap";
       base = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     }

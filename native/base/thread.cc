@@ -9,13 +9,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 namespace nodeplane {
 
 void thread_settle(const char* name, int core) noexcept {
   pthread_setname_np(pthread_self(), name);
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  sigset_t most;
+  sigfillset(&most);
+  // What a thread's own instruction raises kills the process when blocked; a handler may know better
+  // (base/guard.h).
+  for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE}) sigdelset(&most, fault);
+  pthread_sigmask(SIG_SETMASK, &most, nullptr);
   // Packets are handled without privilege: sockets, maps and interfaces were opened before, and are
   // closed by the thread that opened them (capabilities(7): they are a thread's own).
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};

@@ -3,8 +3,8 @@
 
 namespace nodeplane {
 
-// Names the calling thread, blocks all signals for it (they belong to JavaScript's thread), takes all
-// capabilities from it, and pins it to a core; core < 0: not pinned.
+// Names the calling thread, blocks all signals for it (they belong to JavaScript's thread) but its own
+// faults, takes all capabilities from it, and pins it to a core; core < 0: not pinned.
 void thread_settle(const char* name, int core) noexcept;
 
 // An eventfd to wake a sleeper; -1 when the system has none to give.

@@ -15,7 +15,8 @@ class Hub {
   static std::shared_ptr<Hub> get(std::string* error);
   virtual ~Hub() = default;
   // A server's socket listens from here on; a client connects, and again for ever with back-off.
-  // False with a reason: path unusable, socket in use by another process, id taken, roles mixed.
+  // False with a reason: path unusable, socket in use by another process, id taken. One process may
+  // be server and client of the same socket.
   virtual bool add(const Wish& wish, Seat* seat, std::string* error) = 0;
   // Ends the connection and forgets the port; returns when nothing of it is mapped any more. No
   // queue uses the seat's link then (workers are gone or have left).
