@@ -40,6 +40,7 @@ std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* e
     *error = "no memory for counters";
     return nullptr;
   }
+  p->copy_ = open_copy(options.copy, &p->copy_why_);
   p->shared_.arena = p->arena_.get();
   p->shared_.epochs = &p->epochs_;
   p->shared_.workers = options.workers;
@@ -62,6 +63,7 @@ int Plane::open_port(PortSpec spec, std::string* error) {
     return -1;
   }
   spec.id = static_cast<uint16_t>(ports_.size());
+  spec.copy = copy_.get();
   auto port = nodeplane::open_port(spec, *arena_, error);
   if (!port) return -1;
   ports_.push_back(std::move(port));

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "control/load.h"
+#include "copy/copy.h"
 #include "driver/kernel_neighbours.h"
 #include "worker/worker.h"
 
@@ -26,6 +27,7 @@ struct PlaneOptions {
   bool bridge = false;   // no corridor: port 0 and port 1 joined (Shared::bridge)
   uint16_t snat_port_low = 1024;
   uint16_t snat_port_high = 29999;
+  CopyOptions copy;
 };
 
 // One dataplane without Node: memory, ports, tables, workers. Called by one thread (JavaScript's, or
@@ -61,6 +63,10 @@ class Plane {
   NeighbourTable& neighbours() { return *neighbours_; }
   PortPool& snat_ports() { return *snat_ports_; }
   const PlaneOptions& options() const { return options_; }
+  // Who copies, why it is not who was asked for (empty: it is), and what it counted, as JSON.
+  std::string copy_description() const { return copy_->description(); }
+  const std::string& copy_why() const { return copy_why_; }
+  std::string copy_stats() const { return copy_->stats_json(); }
   uint32_t generation() const { return generation_; }
   const Tables* tables() const { return tables_.get(); }
   bool running() const { return running_; }
@@ -80,6 +86,8 @@ class Plane {
   std::unique_ptr<FlowTable<V6>> flows6_;
   std::unique_ptr<NeighbourTable> neighbours_;
   std::unique_ptr<PortPool> snat_ports_;
+  std::unique_ptr<CopyEngine> copy_;  // before the ports, so that it outlives their channels
+  std::string copy_why_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<std::string> interfaces_;                  // of the ports
   std::unique_ptr<KernelNeighbours> kernel_neighbours_;  // when a port shares its interface
