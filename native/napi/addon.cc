@@ -4,6 +4,7 @@
 #include "napi/generator.h"
 #include "napi/lap.h"
 #include "napi/loop_end.h"
+#include "napi/round_trip.h"
 
 namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -11,6 +12,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("PathLap", nodeplane::LapObject::define(env));
   exports.Set("LoopEnd", nodeplane::LoopEndObject::define(env));
   exports.Set("generate", Napi::Function::New<nodeplane::generate>(env, "generate"));
+  exports.Set("coreRoundTrip", Napi::Function::New<nodeplane::round_trip>(env, "coreRoundTrip"));
   return exports;
 }
 }  // namespace

@@ -172,6 +172,8 @@ export interface GenerateOptions {
 
 export interface NativeModule {
   LoopEnd: new (cable: string) => NativeLoopEnd;
+  /** Nanoseconds for a cache line from one core to another and back; 0 if it cannot be told. */
+  coreRoundTrip(core: number, other: number): number;
   /** The benchmark's packets, sent on a thread aside. */
   generate(options: GenerateOptions): Promise<{ sent: number; seconds: number }>;
   Dataplane: new (options: NativeOptions) => NativeDataplane;

@@ -1,0 +1,23 @@
+#include "lap/round_trip.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace nodeplane {
+namespace {
+
+TEST(RoundTrip, TakesAPlausibleTime) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "one core only";
+  const double ns = core_round_trip(0, 1);
+  EXPECT_GT(ns, 5);
+  EXPECT_LT(ns, 1e6);
+}
+
+TEST(RoundTrip, OneCoreAloneIsToldOrSlow) {
+  const double ns = core_round_trip(0, 0);  // a switch of threads each way, or no series at all
+  EXPECT_TRUE(ns == 0 || ns > 500) << ns;
+}
+
+}  // namespace
+}  // namespace nodeplane
