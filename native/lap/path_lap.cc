@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/memory.h"
-#include "lap/lay.h"
+#include "peer/lay.h"
 
 namespace nodeplane {
 

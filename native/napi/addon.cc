@@ -1,9 +1,9 @@
 #include <napi.h>
 
 #include "napi/dataplane.h"
-#include "napi/generator.h"
 #include "napi/lap.h"
 #include "napi/loop_end.h"
+#include "napi/peer.h"
 #include "napi/round_trip.h"
 
 namespace {
@@ -11,7 +11,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", nodeplane::Dataplane::define(env));
   exports.Set("PathLap", nodeplane::LapObject::define(env));
   exports.Set("LoopEnd", nodeplane::LoopEndObject::define(env));
-  exports.Set("generate", Napi::Function::New<nodeplane::generate>(env, "generate"));
+  exports.Set("Peer", nodeplane::PeerObject::define(env));
   exports.Set("coreRoundTrip", Napi::Function::New<nodeplane::round_trip>(env, "coreRoundTrip"));
   return exports;
 }

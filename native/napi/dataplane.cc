@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernel/kernels.h"
+#include "napi/port_spec.h"
 
 namespace nodeplane {
 
@@ -146,19 +147,7 @@ Plane& Dataplane::plane(Napi::Env env) {
 
 Napi::Value Dataplane::open_port(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  const Napi::Object o = info[0].As<Napi::Object>();
-  PortSpec spec;
-  spec.name = text(o, "name");
-  spec.driver = text(o, "driver");
-  spec.interface = text(o, "interface");
-  spec.queues = static_cast<uint16_t>(number(o, "queues"));
-  spec.mtu = number(o, "mtu");
-  const Napi::Object options = o.Get("options").As<Napi::Object>();
-  const Napi::Array keys = options.GetPropertyNames();
-  for (uint32_t i = 0; i < keys.Length(); ++i) {
-    const std::string key = keys.Get(i).As<Napi::String>();
-    spec.options[key] = text(options, key.c_str());
-  }
+  const PortSpec spec = port_spec_of(info[0].As<Napi::Object>());
   std::string error;
   const int id = plane(env).open_port(spec, &error);
   if (id < 0) throw Napi::Error::New(env, error);

@@ -1,0 +1,13 @@
+#pragma once
+#include <napi.h>
+
+#include <string>
+
+#include "driver/driver.h"
+
+namespace nodeplane {
+
+// A NativePortSpec of src/runtime/native.ts. Throws when it is none.
+PortSpec port_spec_of(const Napi::Object& o);
+
+}  // namespace nodeplane
