@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { clientNet, createTopology, spawnIn, type Topology } from "../src/demo/topology.js";
 import type { IpText, MacText } from "../src/kit/brand.js";
 import { addressBytes, macBytes } from "../src/kit/ip.js";
+import type { Generate } from "./af_xdp_generator.js";
 import type { NodeSample } from "./af_xdp_node.js";
 import type { Question } from "./questions.js";
 import { type Measured, machineFacts, measured, type Report } from "./report.js";
@@ -21,7 +22,6 @@ import { type Measured, machineFacts, measured, type Report } from "./report.js"
 const service = "10.96.0.30" as IpText;
 const servicePort = 9;
 const strangerMac = "02:00:00:00:99:99";
-const udp = 17;
 const sampleSeconds = 0.4;
 const workerCore = 1;
 const generatorCore = 0;
@@ -148,17 +148,13 @@ class Chain {
   /** One burst: the worker's processor time per packet that left, and packets per second. */
   async sample(flows: number): Promise<{ cpuNs: number; perSecond: number; port: string }> {
     const before = await this.node.ask<NodeSample>("");
-    const options = {
+    const options: Generate = {
       driver: "af_packet",
       interface: "eth0",
-      family: 4,
-      protocol: udp,
       dstMac: [...macBytes(this.#mac)],
-      service: [...addressBytes(service)],
-      servicePort,
+      service: [...addressBytes(service), servicePort >> 8, servicePort & 255],
       flows,
       seconds: sampleSeconds,
-      packetsPerSecond: 0,
     };
     const { seconds } = await this.generator.ask<{ seconds: number }>(JSON.stringify(options));
     const after = await this.node.ask<NodeSample>("");

@@ -1,16 +1,39 @@
 // The generator of bench af_xdp, a program of its own inside the client's namespace. Each line on
-// standard input is a GenerateOptions with byte arrays as plain arrays; the answer is one JSON line.
+// standard input is a Generate; the answer is one JSON line with the seconds that it took.
 import { createInterface } from "node:readline";
-import { type GenerateOptions, nativeModule } from "../src/runtime/native.js";
+import { nativeModule } from "../src/runtime/native.js";
 
-type Plain = Omit<GenerateOptions, "dstMac" | "service"> & { dstMac: number[]; service: number[] };
+export interface Generate {
+  readonly driver: string;
+  readonly interface: string;
+  readonly dstMac: readonly number[];
+  /** 18 bytes: address and port in network order. */
+  readonly service: readonly number[];
+  readonly flows: number;
+  readonly seconds: number;
+}
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const plain = JSON.parse(line) as Plain;
-  const result = await nativeModule().generate({
-    ...plain,
-    dstMac: Uint8Array.from(plain.dstMac),
-    service: Uint8Array.from(plain.service),
+  const wish = JSON.parse(line) as Generate;
+  const peer = new (nativeModule().Peer)({
+    port: {
+      name: "generator",
+      driver: wish.driver,
+      interface: wish.interface,
+      queues: 1,
+      mtu: 0,
+      options: {},
+    },
+    mode: "send",
+    seconds: wish.seconds,
+    load: {
+      dstMac: Uint8Array.from(wish.dstMac),
+      services: Uint8Array.from(wish.service),
+      flows: wish.flows,
+    },
   });
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+  peer.start();
+  await peer.finished();
+  const { seconds } = await peer.stop();
+  process.stdout.write(`${JSON.stringify({ seconds })}\n`);
 }

@@ -20,9 +20,8 @@ namespace {
 
 constexpr uint8_t kTtl = 64;
 constexpr uint16_t kRight = 0xffff;
-constexpr uint32_t kAdvertisementBytes =
-    sizeof(wire::EthHeader) + sizeof(wire::Ipv6Header) + sizeof(wire::NdpMessage) +
-    sizeof(wire::NdpOption);
+constexpr uint32_t kAdvertisementBytes = sizeof(wire::EthHeader) + sizeof(wire::Ipv6Header) +
+                                         sizeof(wire::NdpMessage) + sizeof(wire::NdpOption);
 
 template <size_t N>
 void exchange(uint8_t (&a)[N], uint8_t (&b)[N]) noexcept {
@@ -40,8 +39,8 @@ bool mend_sum(const FrameArena& arena, Packet& p, const Sums& s, Be16& field) no
   Sums nothing = s;
   nothing.l4_bytes = 0;
   // The pseudo-header carries the true length, which a sum over no bytes does not.
-  const uint16_t pseudo = sum_fold(uint32_t{l4_sum(arena, p, nothing)} +
-                                   swap16(static_cast<uint16_t>(s.l4_bytes)));
+  const uint16_t pseudo =
+      sum_fold(uint32_t{l4_sum(arena, p, nothing)} + swap16(static_cast<uint16_t>(s.l4_bytes)));
   if (s.protocol == kProtocolIcmp || partial != pseudo) {
     field.set_raw(partial);
     return false;
@@ -160,8 +159,8 @@ Echo::Outcome Echo::answer(const FrameArena& arena, Packet& p) const noexcept {
     if (l4_sum(arena, p, s) != kRight) return Outcome::kCorrupt;
     return answered(answer_solicitation(arena, p));
   }
-  const uint8_t* destination = v4 ? wire::at<wire::Ipv4Header>(l3)->dst.bytes
-                                  : wire::at<wire::Ipv6Header>(l3)->dst;
+  const uint8_t* destination =
+      v4 ? wire::at<wire::Ipv4Header>(l3)->dst.bytes : wire::at<wire::Ipv6Header>(l3)->dst;
   if (!has(destination, s.family)) return Outcome::kNotForUs;
   const uint8_t request = v4 ? wire::kIcmpEchoRequest : wire::kIcmp6EchoRequest;
   if (s.protocol == kProtocolUdp) {

@@ -20,11 +20,15 @@ constexpr uint16_t kRight = 0xffff;
 
 uint32_t l4_header_least(uint8_t protocol) noexcept {
   switch (protocol) {
-    case kProtocolTcp: return sizeof(wire::TcpHeader);
-    case kProtocolUdp: return sizeof(wire::UdpHeader);
+    case kProtocolTcp:
+      return sizeof(wire::TcpHeader);
+    case kProtocolUdp:
+      return sizeof(wire::UdpHeader);
     case kProtocolIcmp:
-    case kProtocolIcmp6: return sizeof(wire::IcmpHeader);
-    default: return 0;
+    case kProtocolIcmp6:
+      return sizeof(wire::IcmpHeader);
+    default:
+      return 0;
   }
 }
 
@@ -67,8 +71,8 @@ Sums read_headers(const Packet& p) noexcept {
   const uint32_t least = l4_header_least(s.protocol);
   if (least == 0) s.protocol = 0;
   s.l4 = static_cast<uint16_t>(kL3 + header);
-  s.is_whole = s.is_whole && ip_bytes <= length && ip_bytes >= header + least &&
-               linear >= header + least;
+  s.is_whole =
+      s.is_whole && ip_bytes <= length && ip_bytes >= header + least && linear >= header + least;
   if (s.is_whole) s.l4_bytes = ip_bytes - header;
   return s;
 }

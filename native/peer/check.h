@@ -7,11 +7,11 @@ namespace nodeplane {
 
 // What a packet turned out to be.
 enum class Finding : uint8_t {
-  kGood,        // marked (peer/mark.h), whole, new
-  kDuplicate,   // as good, but it was here already, or came so late that nobody can tell
-  kLate,        // as good, overtaken by a later one of its flow; was counted as lost before
-  kCorrupt,     // a sum or a byte is wrong
-  kStrange,     // nothing that a load sends: ARP, other flows, ...
+  kGood,       // marked (peer/mark.h), whole, new
+  kDuplicate,  // as good, but it was here already, or came so late that nobody can tell
+  kLate,       // as good, overtaken by a later one of its flow; was counted as lost before
+  kCorrupt,    // a sum or a byte is wrong
+  kStrange,    // nothing that a load sends: ARP, other flows, ...
 };
 inline constexpr uint32_t kCheckWindow = 64;  // packets of a flow that one may be late
 
@@ -21,7 +21,7 @@ struct Sums {
   uint8_t family;    // 0: not IP over Ethernet, or a fragment, or an extension header
   uint8_t protocol;  // TCP, UDP, ICMP, ICMPv6; 0: another
   uint32_t l4_bytes;
-  bool is_whole;     // lengths fit and the IPv4 header's sum is right
+  bool is_whole;  // lengths fit and the IPv4 header's sum is right
 };
 // Reads as far as the L4 header; Ethernet without tags. Never past the first frame.
 Sums read_headers(const Packet& p) noexcept;

@@ -18,7 +18,7 @@ struct LoadSpec {
   std::vector<Service> services;  // flow i asks service i % count
   uint32_t flows = 1;
   uint32_t first_flow = 0;
-  bool marked = false;                     // payloads say flow and sequence (peer/mark.h)
+  bool marked = false;                    // payloads say flow and sequence (peer/mark.h)
   std::vector<std::vector<uint8_t>> raw;  // instead of all above: these packets in turn
 };
 

@@ -65,8 +65,7 @@ bool Peer::open(std::string* error) {
   for (const auto& port : ports_)
     for (uint32_t q = 0; q < port->caps().queues; ++q) places_.push_back({port.get(), q});
   if (o_.mode == PeerMode::kEcho)
-    echo_ = std::make_unique<Echo>(o_.addresses,
-                                   wire::mac_is_zero(o_.mac) ? caps_.mac : o_.mac);
+    echo_ = std::make_unique<Echo>(o_.addresses, wire::mac_is_zero(o_.mac) ? caps_.mac : o_.mac);
   for (uint32_t q = 0; load_ && q < caps_.queues; ++q) {
     // A flow stays on one queue, so that its order stays.
     const Load::Cursor cursor = load_->share(q, caps_.queues);
@@ -150,8 +149,7 @@ void Peer::run() noexcept {
   while (!stopping_.load(std::memory_order_relaxed) && !is_done(now)) {
     const uint32_t moved = turn(now);
     if (moved != 0) {
-      if (first_.load(std::memory_order_relaxed) == 0)
-        first_.store(now, std::memory_order_relaxed);
+      if (first_.load(std::memory_order_relaxed) == 0) first_.store(now, std::memory_order_relaxed);
       last_.store(now, std::memory_order_relaxed);
     }
     show();
@@ -224,9 +222,15 @@ void Peer::look(uint32_t n) noexcept {
         count(PeerCount::kReordered)++;
         count(PeerCount::kLost)--;
         break;
-      case Finding::kDuplicate: count(PeerCount::kDuplicated)++; break;
-      case Finding::kCorrupt: count(PeerCount::kCorrupt)++; break;
-      case Finding::kStrange: count(PeerCount::kStrange)++; break;
+      case Finding::kDuplicate:
+        count(PeerCount::kDuplicated)++;
+        break;
+      case Finding::kCorrupt:
+        count(PeerCount::kCorrupt)++;
+        break;
+      case Finding::kStrange:
+        count(PeerCount::kStrange)++;
+        break;
     }
   }
 }
@@ -316,8 +320,7 @@ uint32_t Peer::send(Lane& lane, uint64_t allowed) noexcept {
   // All packets of a laid load have one length; raw ones are added up before they are the port's.
   uint32_t lengths[kPeerBurstMax];
   for (uint32_t i = lane.next; i < lane.count; ++i) lengths[i] = lane.list[i]->length;
-  const uint32_t took =
-      place.port->transmit(place.queue, lane.list + lane.next, offered, *frames_);
+  const uint32_t took = place.port->transmit(place.queue, lane.list + lane.next, offered, *frames_);
   const uint32_t refused = place.port->refused(place.queue);
   waiting_ -= took;
   count(PeerCount::kNotTaken) += offered - took;

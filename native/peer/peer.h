@@ -43,22 +43,23 @@ enum class PeerCount : uint8_t {
 };
 inline constexpr uint32_t kPeerCountCount = 15;
 inline constexpr const char* kPeerCountNames[] = {
-    "received",  "receivedBytes", "sent",         "sentBytes",  "notTaken",
-    "refused",   "lostInDriver",  "good",         "duplicated", "reordered",
-    "corrupt",   "strange",       "lost",         "answered",   "dropped"};
+    "received", "receivedBytes", "sent", "sentBytes",  "notTaken",
+    "refused",  "lostInDriver",  "good", "duplicated", "reordered",
+    "corrupt",  "strange",       "lost", "answered",   "dropped"};
 static_assert(sizeof kPeerCountNames / sizeof *kPeerCountNames == kPeerCountCount);
 
 inline constexpr uint32_t kPeerBurstMax = kBatchSize;
 
 struct PeerOptions {
   PortSpec port;
-  std::optional<PortSpec> back;  // a second port that packets may come back by; nothing is sent there
+  std::optional<PortSpec>
+      back;  // a second port that packets may come back by; nothing is sent there
   PeerMode mode = PeerMode::kSink;
-  int core = -1;             // -1: not pinned
-  bool is_adaptive = false;  // sleeps when idle; else polls
-  double cpu_share = 1;      // of its core, at most
-  double seconds = 0;        // 0: until stopped
-  uint64_t count = 0;        // packets to send, or to receive when nothing is sent; 0: no end
+  int core = -1;                  // -1: not pinned
+  bool is_adaptive = false;       // sleeps when idle; else polls
+  double cpu_share = 1;           // of its core, at most
+  double seconds = 0;             // 0: until stopped
+  uint64_t count = 0;             // packets to send, or to receive when nothing is sent; 0: no end
   double packets_per_second = 0;  // 0: as fast as it goes
   uint32_t window = 0;            // both: packets on the way at most; 0: no limit
   uint32_t burst = 64;
@@ -140,11 +141,11 @@ class Peer {
 
   // The thread's own.
   uint64_t counts_[kPeerCountCount] = {};
-  uint64_t waiting_ = 0;       // laid and not yet taken
-  uint64_t sent_before_ = 0;   // sent when the window was last given up
-  uint64_t came_before_ = 0;   // and what had come back
-  Time quiet_since_ = 0;       // last time that something came, or was first sent
-  Time slice_start_ = 0;       // of the CPU share
+  uint64_t waiting_ = 0;      // laid and not yet taken
+  uint64_t sent_before_ = 0;  // sent when the window was last given up
+  uint64_t came_before_ = 0;  // and what had come back
+  Time quiet_since_ = 0;      // last time that something came, or was first sent
+  Time slice_start_ = 0;      // of the CPU share
   Time idle_since_ = 0;
 
   int wake_fd_ = -1;
