@@ -5,6 +5,7 @@
 #include "driver/fault/fault.h"
 #include "driver/holder.h"
 #include "driver/loop/loop.h"
+#include "driver/memif/memif.h"
 #include "driver/options.h"
 #include "driver/pcap/pcap.h"
 #include "driver/tap/tap.h"
@@ -19,8 +20,9 @@ constexpr const char* kAuto = "auto";
 // All drivers. A new one is a row here and its include above. Those that work on an interface of
 // the kernel's are tried by `auto`, the fastest first.
 constexpr DriverRow kDrivers[] = {
-    {"af_xdp", open_af_xdp, true}, {"af_packet", open_af_packet, true}, {"tap", open_tap, false},
-    {"pcap", open_pcap, false},    {"loop", open_loop, false},
+    {"af_xdp", open_af_xdp, true}, {"af_packet", open_af_packet, true},
+    {"tap", open_tap, false},      {"pcap", open_pcap, false},
+    {"loop", open_loop, false},    {"memif", open_memif, false},
 };
 
 // What `auto` chose, and why nothing faster.

@@ -80,6 +80,18 @@ FrameArena::~FrameArena() {
   delete[] bundle_next_;
 }
 
+bool FrameArena::reserve(uint32_t frames) noexcept {
+  uint32_t seen = reserved_.load(std::memory_order_relaxed);
+  do {
+    if (uint64_t{seen} + frames > reservable()) return false;
+  } while (!reserved_.compare_exchange_weak(seen, seen + frames, std::memory_order_relaxed));
+  return true;
+}
+
+void FrameArena::unreserve(uint32_t frames) noexcept {
+  reserved_.fetch_sub(frames, std::memory_order_relaxed);
+}
+
 uint32_t FrameArena::take_bundle() noexcept {
   const uint32_t first = pop(head_, bundle_next_);
   if (first != kFrameNone) free_bundles_.fetch_sub(1, std::memory_order_release);

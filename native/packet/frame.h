@@ -13,6 +13,7 @@ inline constexpr uint32_t kFrameNone = 0xffffffff;
 inline constexpr uint32_t kFrameBundle = 64;  // frames that move between cache and pool at once
 inline constexpr uint32_t kFrameCountMax = 4u << 20;  // 16 GiB of 4 KiB frames
 inline constexpr uint32_t kFrameCacheMax = 512;       // frames a worker keeps at most
+inline constexpr uint32_t kFrameShareReserved = 75;   // percent that may be reserved for holders
 
 // How a frame is joined to the next one of its packet. `offset` and `length` are the bytes used in
 // frames behind the first (the first one's are the Packet's data and linear).
@@ -57,6 +58,15 @@ class FrameArena {
            loose_.load(std::memory_order_acquire);
   }
 
+  // A holder's promise never to hold more frames than that at once (a memif peer's quota). False:
+  // all such promises together would leave too little for everybody else; nothing is reserved.
+  bool reserve(uint32_t frames) noexcept;
+  void unreserve(uint32_t frames) noexcept;
+  uint32_t reserved() const noexcept { return reserved_.load(std::memory_order_relaxed); }
+  uint32_t reservable() const noexcept {
+    return static_cast<uint32_t>(uint64_t{count_} * kFrameShareReserved / 100);
+  }
+
  private:
   friend class FrameCache;
   FrameArena() = default;
@@ -77,6 +87,7 @@ class FrameArena {
   alignas(64) std::atomic<uint64_t> loose_head_{0};  // single frames
   std::atomic<uint32_t> free_bundles_{0};
   std::atomic<uint32_t> loose_{0};
+  std::atomic<uint32_t> reserved_{0};
 };
 
 // One worker's stock of free frames. Not shared, no atomics but when a bundle moves.
@@ -95,6 +106,20 @@ class FrameCache {
     arena_->links_[frame] = FrameLink{kFrameNone, 0, 0};
     taken_++;
     return frame;
+  }
+  // As many of `count` as there are: how many.
+  uint32_t take(uint32_t* frames, uint32_t count) noexcept {
+    uint32_t n = 0;
+    while (n < count && (count_ != 0 || refill())) {
+      const uint32_t part = count - n < count_ ? count - n : count_;
+      for (uint32_t i = 0; i < part; ++i) {
+        const uint32_t frame = stock_[--count_];
+        arena_->links_[frame] = FrameLink{kFrameNone, 0, 0};
+        frames[n++] = frame;
+      }
+    }
+    taken_ += n;
+    return n;
   }
   // One frame; the caller walks chains with give_chain.
   void give(uint32_t frame) noexcept {
