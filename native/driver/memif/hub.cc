@@ -352,10 +352,7 @@ bool HubThread::answer_guest(Guest& guest, Heard& heard) {
     watch(guest.socket.get(), 0, EPOLL_CTL_MOD);
     return true;
   }
-  if (!answer.refusal.empty()) {
-    if (answer.send) send(guest.socket.get(), answer.message, -1);
-    return refuse_guest(guest, answer.refusal, answer.violation);
-  }
+  if (!answer.refusal.empty()) return refuse_guest(guest, answer.refusal, answer.violation);
   if (!send(guest.socket.get(), answer.message, -1))
     return refuse_guest(guest, "peer does not read", false);
   if (!answer.complete) return true;
@@ -369,6 +366,7 @@ bool HubThread::answer_guest(Guest& guest, Heard& heard) {
 }
 
 bool HubThread::refuse_guest(Guest& guest, const std::string& why, bool violation) {
+  send(guest.socket.get(), disconnect_message(why), -1);
   drain(guest.socket.get());
   const Wish* const wish = guest.handshake.wish();
   // Who has not said for whom it came is told of by the socket's first port.
