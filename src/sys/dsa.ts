@@ -1,5 +1,5 @@
 // DSA work queues of this machine, and for each whether and why not it can be used
-// (kernel: Documentation/ABI/stable/sysfs-driver-dma-idxd). Nothing is opened or changed.
+// (kernel: Documentation/ABI/stable/sysfs-driver-dma-idxd). No queue is opened.
 import { accessSync, constants } from "node:fs";
 import { messageOf } from "../kit/error.js";
 import { queuesOfLibrary } from "./accfg.js";
@@ -49,21 +49,22 @@ export interface DsaMachine {
   readonly isRawIo: boolean;
 }
 
-const sysfsDefault = "/sys/bus/dsa/devices";
-const devDefault = "/dev/dsa";
+export interface DsaRoots {
+  readonly sysfs: string;
+  /** Folder of the character devices. */
+  readonly dev: string;
+}
+export const kernelRoots: DsaRoots = { sysfs: "/sys/bus/dsa/devices", dev: "/dev/dsa" };
 const wordsOfQueue = ["type", "mode", "state", "driver_name"] as const;
 
 /** Where to look; given roots are read as files, since the library knows none but its own. */
-function roots(): { sysfs: string; dev: string; isGiven: boolean } {
+function givenRoots(): DsaRoots | null {
   const { NODEPLANE_DSA_SYSFS: sysfs, NODEPLANE_DSA_DEV: dev } = process.env;
-  return {
-    sysfs: sysfs ?? sysfsDefault,
-    dev: dev ?? devDefault,
-    isGiven: sysfs !== undefined || dev !== undefined,
-  };
+  if (sysfs === undefined && dev === undefined) return null;
+  return { sysfs: sysfs ?? kernelRoots.sysfs, dev: dev ?? kernelRoots.dev };
 }
 
-function queueOfFiles(name: string, device: string, sysfs: string, dev: string): DsaFacts {
+function queueOfFiles(name: string, device: string, { sysfs, dev }: DsaRoots): DsaFacts {
   const text = (of: string, file: string): string => read(`${sysfs}/${of}/${file}`)?.trim() ?? "";
   const number = (of: string, file: string, otherwise: number): number => {
     const value = text(of, file);
@@ -95,11 +96,11 @@ function queueOfFiles(name: string, device: string, sysfs: string, dev: string):
 }
 
 /** wqN.M is of dsaN; those of iaxN are another engine's. */
-export function queuesOfFiles(sysfs: string, dev: string): DsaFacts[] {
-  const names = list(sysfs);
+export function queuesOfFiles(roots: DsaRoots): DsaFacts[] {
+  const names = list(roots.sysfs);
   return names.flatMap((name) => {
     const device = `dsa${/^wq(\d+)\.\d+$/.exec(name)?.[1]}`;
-    return names.includes(device) ? [queueOfFiles(name, device, sysfs, dev)] : [];
+    return names.includes(device) ? [queueOfFiles(name, device, roots)] : [];
   });
 }
 
@@ -149,8 +150,10 @@ function byName(a: DsaFacts, b: DsaFacts): number {
  * NODEPLANE_DSA_DEV stand for /sys/bus/dsa/devices and /dev/dsa.
  */
 export function dsaQueues(machine: DsaMachine = thisMachine()): DsaQueue[] {
-  const { sysfs, dev, isGiven } = roots();
-  const facts = (isGiven ? null : queuesOfLibrary()) ?? queuesOfFiles(sysfs, dev);
+  const given = givenRoots();
+  const told = given ? null : queuesOfLibrary(kernelRoots);
+  // The library leaves out devices whose cmd_status it may not reset: then the files say more.
+  const facts = told?.length ? told : queuesOfFiles(given ?? kernelRoots);
   return facts.sort(byName).map((queue) => {
     const why = whyNot(queue, machine);
     return { ...queue, usable: why === "", why };
