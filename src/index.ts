@@ -12,8 +12,14 @@ import type { Loaded, Model, Service } from "./model/model.js";
 import { type Counters, readCounters } from "./observe/counters.js";
 import { allFlows, type Flow } from "./observe/flows.js";
 import { readStats, type Stats } from "./observe/stats.js";
-import { type OpenedPort, Dataplane as Running } from "./runtime/dataplane.js";
+import {
+  type CopyInfo,
+  type DriverStats,
+  type OpenedPort,
+  Dataplane as Running,
+} from "./runtime/dataplane.js";
 import { type NativeLoopEnd, nativeModule } from "./runtime/native.js";
+import type { PortNews } from "./runtime/news.js";
 import { loadFile, loadObject } from "./sources/file.js";
 
 function modelOrThrow(loaded: Result<Loaded, Problem[]>): Model {
@@ -118,6 +124,22 @@ export class Dataplane {
     return readStats(this.#running);
   }
 
+  /** What a port's driver tells of itself, by port: of a memif port its peer, connects and violations. */
+  driverStats(): Record<string, DriverStats> {
+    return this.#running.driverStats();
+  }
+  /** Who copies between memif peers' memory and ours, why, and what it counted. */
+  copy(): CopyInfo {
+    return this.#running.copy();
+  }
+  /**
+   * Tells what happens on the ports (a memif peer came, went or was refused) within a quarter of a
+   * second, until the answer is called or the dataplane is closed. Keeps no process alive.
+   */
+  onNews(listener: (news: PortNews) => void): () => void {
+    return this.#running.onNews(listener);
+  }
+
   /** Stops the workers and closes the ports. False: frames are missing, which is a defect of nodeplane. */
   close(): boolean {
     return this.#running.close();
@@ -140,4 +162,6 @@ export type {
 export type { Counters, PortCounters } from "./observe/counters.js";
 export type { Flow, Tuple } from "./observe/flows.js";
 export type { Stats } from "./observe/stats.js";
-export type { OpenedPort } from "./runtime/dataplane.js";
+export type { CopyInfo, DriverStats, OpenedPort } from "./runtime/dataplane.js";
+export type { PortNews } from "./runtime/news.js";
+export { type DsaQueue, dsaQueues } from "./sys/dsa.js";

@@ -27,6 +27,7 @@ class Dataplane : public Napi::ObjectWrap<Dataplane> {
   Napi::Value flows(const Napi::CallbackInfo& info);
   Napi::Value read_neighbours(const Napi::CallbackInfo& info);
   Napi::Value neighbours(const Napi::CallbackInfo& info);
+  Napi::Value copy(const Napi::CallbackInfo& info);
   Napi::Value port_stats(const Napi::CallbackInfo& info);
   Napi::Value news(const Napi::CallbackInfo& info);
   Napi::Value info(const Napi::CallbackInfo& info);

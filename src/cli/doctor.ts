@@ -2,7 +2,8 @@
 import { messageOf } from "../kit/error.js";
 import { table } from "../observe/table.js";
 import { Dataplane } from "../runtime/dataplane.js";
-import { examine, type Fact } from "../sys/doctor.js";
+import { type DsaFact, examine, type Fact } from "../sys/doctor.js";
+import type { DsaQueue } from "../sys/dsa.js";
 import { type AddCommand, action, print, printJson, type Rooms } from "./context.js";
 
 /** Small enough for any machine: it only asks the native side which kernels it chose. */
@@ -33,16 +34,25 @@ const marks = new Map([
   [null, "-"],
 ]);
 
+const queueCells = (q: DsaQueue): string[] => [
+  q.name,
+  q.usable ? "usable" : "not usable",
+  `${q.mode} ${q.type}, ${q.state}, ${q.size} entries, batches of ${q.batchMax}, node ${q.numaNode}`,
+  q.why,
+];
+
+const queuesOf = (facts: readonly (Fact | DsaFact)[]): DsaQueue[] =>
+  facts.flatMap((fact) => ("dsa" in fact ? fact.dsa : []));
+
 async function doctor(rooms: Rooms, options: { json?: boolean }): Promise<void> {
   const facts = [...examine(), await nativeFact(rooms)];
   if (options.json) printJson(facts);
-  else
-    print(
-      table(
-        [],
-        facts.map((f) => [marks.get(f.ok) ?? "", f.name, f.value, f.advice]),
-      ),
-    );
+  else {
+    const rows = facts.map((f) => [marks.get(f.ok) ?? "", f.name, f.value, f.advice]);
+    print(table([], rows));
+    const queues = queuesOf(facts);
+    if (queues.length > 0) print(`\n${table([], queues.map(queueCells))}`);
+  }
 }
 
 export const addDoctor: AddCommand = (program, rooms) => {

@@ -41,6 +41,7 @@ class Runner {
     );
     try {
       this.#dataplane = Dataplane.open(loaded.model);
+      this.#tellNews(this.#dataplane);
       this.#dataplane.start();
     } catch (caught) {
       this.#dataplane?.close();
@@ -50,6 +51,7 @@ class Runner {
     this.#tell(loaded);
     for (const { name, description } of this.#dataplane.ports)
       theLog().info({ port: name }, description);
+    this.#tellCopy(this.#dataplane, loaded);
     theLog().info({ socket: path, services: loaded.model.services.length }, "running");
     this.#watch = this.rooms.watchFiles(
       loaded.paths,
@@ -60,6 +62,23 @@ class Runner {
 
   #tell(loaded: Loaded): void {
     for (const notice of loaded.notices) theLog().warn(notice);
+  }
+
+  #tellNews(dataplane: Dataplane): void {
+    dataplane.onNews(({ port, text, isWarning }) =>
+      theLog()[isWarning ? "warn" : "info"]({ port }, text),
+    );
+  }
+
+  /** Asked for by name and not had is a warning; `auto` takes what there is. */
+  #tellCopy(dataplane: Dataplane, { model }: Loaded): void {
+    const { engine: wished } = model.settings.copy;
+    if (wished === "auto" && !model.ports.some((p) => p.driver === "memif")) return;
+    const { engine, why } = dataplane.copy();
+    theLog()[why === "" || wished === "auto" ? "info" : "warn"](
+      { wished, ...(why === "" ? {} : { why }) },
+      `copies by ${engine}`,
+    );
   }
 
   /** One reload at a time. A bad configuration is told and changes nothing. */

@@ -1,14 +1,18 @@
 // What a dataplane says of itself: `stats`, and the rates of `top`.
 import { type CounterName, counterAbout, counterNames } from "../gen/counters.js";
 import { type DropName, dropAbout } from "../gen/drops.js";
-import type { Dataplane } from "../runtime/dataplane.js";
+import type { CopyInfo, Dataplane, DriverStats } from "../runtime/dataplane.js";
 import type { NativeInfo } from "../runtime/native.js";
 import { type Counters, imbalance, readCounters } from "./counters.js";
+import { renderCopy, renderMemif } from "./memif.js";
 import { table } from "./table.js";
 
 export interface Stats extends Counters {
   readonly info: NativeInfo;
   readonly drivers: Record<string, string>;
+  /** What each port's driver counts itself, by its own names. */
+  readonly driverStats: Record<string, DriverStats>;
+  readonly copy: CopyInfo;
   /** Zero whenever no packet is on its way. */
   readonly imbalance: number;
 }
@@ -19,11 +23,13 @@ export function readStats(dataplane: Dataplane): Stats {
     ...counters,
     info: dataplane.info(),
     drivers: Object.fromEntries(dataplane.ports.map((p) => [p.name, p.description])),
+    driverStats: dataplane.driverStats(),
+    copy: dataplane.copy(),
     imbalance: imbalance(counters),
   };
 }
 
-export function renderStats({ info, counts, ports, drivers }: Stats): string {
+export function renderStats({ info, counts, ports, drivers, driverStats, copy }: Stats): string {
   const facts = [
     ["generation", info.generation],
     ["workers", info.workers],
@@ -46,11 +52,15 @@ export function renderStats({ info, counts, ports, drivers }: Stats): string {
   return [
     table([], facts),
     table(["PORT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DRIVER"], byPort),
+    renderMemif(driverStats),
+    renderCopy(copy),
     table(
       ["COUNTER", "TOTAL", ""],
       counterNames.map((n: CounterName) => [n, String(counts[n]), counterAbout[n]]),
     ),
-  ].join("\n\n");
+  ]
+    .filter((part) => part !== "")
+    .join("\n\n");
 }
 
 export function renderDrops(drops: Counters["drops"]): string {
@@ -71,6 +81,9 @@ export interface Rates {
     { rxPackets: number; rxBits: number; txPackets: number; txBits: number }
   >;
   readonly newFlows: number;
+  /** Of the copy engine. */
+  readonly copies: number;
+  readonly copiedBytes: number;
   readonly drops: Record<string, number>;
   readonly flows: number;
 }
@@ -96,6 +109,8 @@ export function ratesOf(before: Stats, after: Stats, seconds: number): Rates {
     seconds,
     ports: Object.fromEntries(ports),
     newFlows: per(after.counts.flow_new, before.counts.flow_new),
+    copies: per(after.copy.counters.copies ?? 0, before.copy.counters.copies),
+    copiedBytes: per(after.copy.counters.bytes ?? 0, before.copy.counters.bytes),
     drops: Object.fromEntries(drops.filter(([, rate]) => rate > 0)),
     flows: after.info.flows4 + after.info.flows6,
   };
@@ -112,6 +127,8 @@ export function renderRates(rates: Rates): string {
     `${whole(rates.flows)} flows, ${whole(rates.newFlows)} new per second`,
     table(["PORT", "RX PPS", "RX BPS", "TX PPS", "TX BPS"], byPort),
   ];
+  if (rates.copies > 0)
+    parts.push(`${whole(rates.copies)} copies, ${whole(rates.copiedBytes)} bytes per second`);
   if (drops.length > 0)
     parts.push(
       table(

@@ -23,13 +23,14 @@ const wantsDsa = ({ ports, settings: { copy } }: Model): boolean =>
 
 export interface CopyChoice {
   readonly native: NativeCopy;
-  /** Why there is no work queue, or not every wanted one; empty: nothing to say. */
+  /** Why no work queue, or not every named one, can be used; empty: nothing to say. */
   readonly why: string;
 }
 
 export function chooseCopy(model: Model, offline: boolean): CopyChoice {
   const { engine, core, bytesMin, batchMin, queues, model: software } = model.settings.copy;
   const chosen = !offline && wantsDsa(model) ? chooseDsaQueues(queues) : { queues: [], why: "" };
+  const isMissed = chosen.queues.length === 0 || queues.length > 0;
   const { latencyUs, ...rest } = software;
   return {
     native: {
@@ -40,6 +41,6 @@ export function chooseCopy(model: Model, offline: boolean): CopyChoice {
       queues: chosen.queues.map(nativeQueue),
       model: { ...rest, latencyNs: Math.round(latencyUs * nsPerUs) },
     },
-    why: chosen.why,
+    why: isMissed ? chosen.why : "",
   };
 }

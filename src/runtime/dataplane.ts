@@ -8,6 +8,7 @@ import { compile, type Model, type PortFacts } from "../compile/tables.js";
 import { messageOf, NodeplaneError } from "../kit/error.js";
 import { chooseCopy } from "./copy.js";
 import { type NativeDataplane, type NativeInfo, nativeModule } from "./native.js";
+import { News, type NewsListener } from "./news.js";
 
 export interface OpenedPort extends PortFacts {
   readonly name: string;
@@ -15,6 +16,19 @@ export interface OpenedPort extends PortFacts {
   /** What the driver made of it, for people. */
   readonly description: string;
 }
+
+/** Who copies between memif peers' memory and ours. */
+export interface CopyInfo {
+  /** For people: the engine and what it works with. */
+  readonly engine: string;
+  /** Why it is not the one wished for; empty: it is. */
+  readonly why: string;
+  /** What it counted. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** What a driver tells of itself, by its own names. */
+export type DriverStats = Readonly<Record<string, unknown>>;
 
 export interface OpenOptions {
   /** A replay: no workers; nothing is sent unasked; the packets' times are the clock. */
@@ -46,8 +60,15 @@ export class Dataplane {
   #model: Model;
   #closed = false;
   #neighbourTimer: NodeJS.Timeout | undefined;
+  readonly #copyWhy: string;
+  readonly #news: News;
 
-  private constructor(native: NativeDataplane, model: Model, options: OpenOptions) {
+  private constructor(
+    native: NativeDataplane,
+    model: Model,
+    options: OpenOptions,
+    copyWhy: string,
+  ) {
     this.native = native;
     this.offline = options.offline ?? false;
     this.#model = model;
@@ -69,6 +90,10 @@ export class Dataplane {
         });
       }
     });
+    this.#copyWhy = copyWhy;
+    this.#news = new News(() =>
+      native.news().map(({ port, text }) => ({ port: this.#nameOf(port), text })),
+    );
     this.#publish(model);
   }
 
@@ -99,7 +124,7 @@ export class Dataplane {
       bridge: options.bridge ?? false,
     });
     try {
-      const dataplane = new Dataplane(native, model, options);
+      const dataplane = new Dataplane(native, model, options, copy.why);
       open.add(dataplane);
       closeAtExit();
       return dataplane;
@@ -146,6 +171,27 @@ export class Dataplane {
     return this.native.info();
   }
 
+  copy(): CopyInfo {
+    const { engine, why, stats } = this.native.copy();
+    const counters = JSON.parse(stats) as Record<string, number>;
+    return { engine, why: [why, this.#copyWhy].filter(Boolean).join(": "), counters };
+  }
+
+  /** By port name. */
+  driverStats(): Record<string, DriverStats> {
+    return Object.fromEntries(
+      this.ports.map(({ id, name }) => [
+        name,
+        JSON.parse(this.native.portStats(id)) as DriverStats,
+      ]),
+    );
+  }
+
+  /** Tells what happens on the ports, until the answer is called or the dataplane is closed. */
+  onNews(listener: NewsListener): () => void {
+    return this.#news.listen(listener);
+  }
+
   /** Offline: runs to the end of the inputs of these ports; equal times go in their order. */
   async replay(ports: readonly string[]): Promise<void> {
     const ids = ports.map((name) => {
@@ -162,7 +208,17 @@ export class Dataplane {
     this.#closed = true;
     clearInterval(this.#neighbourTimer);
     open.delete(this);
-    return this.native.close();
+    let isBalanced = false;
+    try {
+      this.#news.close();
+    } finally {
+      isBalanced = this.native.close();
+    }
+    return isBalanced;
+  }
+
+  #nameOf(id: number): string {
+    return this.ports.find((p) => p.id === id)?.name ?? "";
   }
 
   #publish(model: Model): void {

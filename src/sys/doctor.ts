@@ -169,7 +169,7 @@ const memoryFact = (): Fact => ({
 });
 
 /** Every fact, in the order in which a reader needs them. */
-export const examine = (): Fact[] => [
+export const examine = (): (Fact | DsaFact)[] => [
   kernelFact(),
   optionsFact(),
   afXdpFact(),

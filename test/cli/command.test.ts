@@ -1,8 +1,11 @@
 // The command line as a user meets it: exit status, standard output, standard error.
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { writeWorld } from "../kit/dsa.js";
 import { writePcap } from "../kit/pcap.js";
+import { command } from "../kit/root.js";
 import { folder, nodeplane, writeConfig } from "./kit.js";
 
 t.test("help and wrong usage", async (t) => {
@@ -113,4 +116,52 @@ t.test("doctor", async (t) => {
       facts.some((f) => f.name === name),
       name,
     );
+});
+
+t.test("doctor lists DSA work queues", async (t) => {
+  const dir = folder(t);
+  const roots = { NODEPLANE_DSA_SYSFS: join(dir, "sys"), NODEPLANE_DSA_DEV: join(dir, "dev") };
+  writeWorld(roots.NODEPLANE_DSA_SYSFS, roots.NODEPLANE_DSA_DEV);
+  const run = (...args: string[]): string =>
+    spawnSync(process.execPath, [command, "doctor", ...args], {
+      encoding: "utf8",
+      env: { ...process.env, ...roots },
+    }).stdout;
+  const facts = JSON.parse(run("--json")) as { name: string; dsa?: { name: string }[] }[];
+  const fact = facts.find((f) => f.name === "DSA");
+  t.match(fact?.dsa?.[2], { name: "wq0.2", type: "kernel", usable: false, why: /^type kernel/ });
+  const lines = run().split("\n");
+  t.match(
+    lines.find((line) => line.startsWith("wq2.0")),
+    /^wq2\.0 +not usable +dedicated user, enabled, 32 entries, .* dsa2 is not enabled/,
+  );
+  t.equal(lines.filter((line) => /^wq\d/.test(line)).length, 9, "one line each");
+});
+
+t.test("check: mistakes of memif ports, with their places", async (t) => {
+  const dir = folder(t);
+  const file = join(dir, "memif.yaml");
+  writeFileSync(file, 'ports:\n  - { name: a, driver: memif, socket: "@a", zeroCopy: true }\n');
+  t.same(nodeplane("check", "-c", file), {
+    status: 1,
+    out: "",
+    err: `${file}:2:55: ports.0.zeroCopy: needs role client: only a client lends its memory\n`,
+  });
+  writeFileSync(file, "ports:\n  - { name: a, driver: memif, socket: run/a.sock, mode: ip }\n");
+  t.match(nodeplane("check", "-c", file), { status: 0, err: "" });
+});
+
+t.test("replay: a memif port becomes a capture", async (t) => {
+  const dir = folder(t);
+  const file = join(dir, "memif.yaml");
+  const capture = join(dir, "in.pcap");
+  writeFileSync(capture, writePcap([{ at: 1, frame: new Uint8Array(5) }]));
+  const port = 'name: p, driver: memif, socket: "@p", role: client, zeroCopy: true, queues: 2';
+  writeFileSync(
+    file,
+    `ports:\n  - { ${port}, mtu: 9000, mac: 02:00:00:00:00:05 }\ncopy: { engine: dsa }\n`,
+  );
+  const { status, out } = nodeplane("replay", "-c", file, "--in", `p=${capture}`, "--json");
+  t.equal(status, 0);
+  t.match(JSON.parse(out), { packets: { p: { in: 1, out: 0 } }, drops: { short_frame: 1 } });
 });

@@ -1,6 +1,7 @@
 // What would change, in words.
 import t from "tap";
 import { plan, renderPlan } from "../../src/compile/plan.js";
+import { readModel } from "../../src/index.js";
 import { endpoint, modelOf, service } from "./models.js";
 
 t.test("from nothing, everything is new", async (t) => {
@@ -82,4 +83,17 @@ t.test("routes and neighbours change in place", async (t) => {
       "change neighbour mac: 02:00:00:00:01:fe -> 02:00:00:00:01:ff",
     ],
   );
+});
+
+t.test("a secret is not told, its change is; copies are made at the start", async (t) => {
+  const port = { name: "m", driver: "memif", socket: "@m", role: "client" };
+  const before = await readModel({ ports: [{ ...port, secret: "old one" }] });
+  const after = await readModel({
+    ports: [{ ...port, secret: "new one" }],
+    copy: { engine: "thread" },
+  });
+  const text = renderPlan(plan(before, after));
+  t.match(text, /^~ port m: options: .*"secret":"\*\*\*".* \(needs a restart\)$/m);
+  t.match(text, /^~ settings copy: .* \(needs a restart\)$/m);
+  t.notMatch(text, "one");
 });

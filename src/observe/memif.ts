@@ -1,0 +1,50 @@
+// What memif ports and the copy engine say of themselves, for people.
+import type { CopyInfo, DriverStats } from "../runtime/dataplane.js";
+import { table } from "./table.js";
+
+/** As native/driver/memif tells it. */
+interface MemifStats {
+  readonly peer: string;
+  readonly connects: number;
+  readonly disconnects: number;
+  readonly violations: number;
+  readonly refused: number;
+  readonly lastReason: string;
+  readonly framesHeld: number;
+}
+
+const columns = [
+  "MEMIF",
+  "PEER",
+  "CONNECTS",
+  "DISCONNECTS",
+  "VIOLATIONS",
+  "REFUSED",
+  "FRAMES HELD",
+  "LAST REASON",
+];
+
+const isMemif = (stats: DriverStats): boolean => "connects" in stats && "violations" in stats;
+
+/** Empty without memif ports. */
+export function renderMemif(stats: Readonly<Record<string, DriverStats>>): string {
+  const ports = Object.entries(stats).filter(([, s]) => isMemif(s));
+  if (ports.length === 0) return "";
+  const rows = ports.map(([name, raw]) => {
+    const s = raw as unknown as MemifStats;
+    const counts = [s.connects, s.disconnects, s.violations, s.refused, s.framesHeld];
+    return [name, s.peer || "none", ...counts.map(String), s.lastReason];
+  });
+  return table(columns, rows);
+}
+
+/** Empty when nothing was copied and nothing is to be explained. */
+export function renderCopy({ engine, why, counters }: CopyInfo): string {
+  const rows = Object.entries(counters).filter(([, count]) => typeof count === "number");
+  if (why === "" && rows.every(([, count]) => count === 0)) return "";
+  const head = `copies by ${engine}${why === "" ? "" : ` (${why})`}`;
+  return `${head}\n${table(
+    [],
+    rows.map(([name, count]) => [name, String(count)]),
+  )}`;
+}
