@@ -8,6 +8,10 @@ const code = "config_reference";
 /** Bytes of an address in sockaddr_un, but one: a path ends, an abstract name begins with NUL. */
 export const socketBytesMax = 107;
 export const memifQueueMax = 16;
+/** Frames of one queue (native/driver/memif/queue.h). */
+export const memifQuotaMin = 128;
+const frameBundle = 64;
+const shareReserved = 75;
 /** A frame of 9,216 bytes without its Ethernet header. */
 export const memifMtuMax = 9202;
 
@@ -45,22 +49,36 @@ function checkOne(
   if (problem) say([...at, "socket"], problem);
   if (port.zeroCopy && port.role !== "client")
     say([...at, "zeroCopy"], "needs role client: only a client lends its memory");
+  if (port.zeroCopy && port.mode === "ip")
+    say([...at, "zeroCopy"], "is not for mode ip, which needs room before the packet");
+  const quotaMin = memifQuotaMin * Math.min(port.queues, memifQueueMax);
+  if (port.quota !== undefined && port.quota < quotaMin)
+    say([...at, "quota"], `must be at least ${quotaMin}: ${memifQuotaMin} for each queue`);
   if (port.queues > memifQueueMax)
     say([...at, "queues"], `must be at most ${memifQueueMax} for driver memif`);
   if (port.mtu !== undefined && port.mtu > memifMtuMax)
     say([...at, "mtu"], `must be at most ${memifMtuMax} for driver memif`);
 }
 
-/** Frames that the port may keep; a copying port without a quota keeps none for long. */
+/** Frames that are promised to the port; a copying port without a quota has no promise. */
 function framesKept(port: PortConfig): number {
   if (port.quota !== undefined) return port.quota;
-  return port.zeroCopy ? 2 * (port.ringSize ?? memifRingDefault) * port.queues : 0;
+  const queue = Math.max(2 * (port.ringSize ?? memifRingDefault), memifQuotaMin);
+  return port.zeroCopy ? queue * port.queues : 0;
+}
+
+/** So many can be promised: the rest is for everybody else (native/packet/frame.h). */
+function framesPromised(count: number): number {
+  const bundles = Math.ceil(count / frameBundle);
+  return Math.floor((bundles * frameBundle * shareReserved) / 100);
 }
 
 /** `base`: where relative paths start. */
 export function checkMemif(draft: Draft, base: string, say: Say): void {
   const roles = new Map<string, { role: string; name: string }>();
   const ids = new Map<string, string>();
+  const { count } = draft.sections.frames;
+  const promised = framesPromised(count);
   let kept = 0;
   draft.ports.forEach((port, i) => {
     if (port?.driver !== "memif") return;
@@ -68,9 +86,10 @@ export function checkMemif(draft: Draft, base: string, say: Say): void {
     checkOne(port, at, base, say);
     const before = kept;
     kept += framesKept(port);
-    const { count } = draft.sections.frames;
-    if (before <= count && kept > count)
-      say([...at, "quota"], `memif ports may keep ${kept} frames, there are ${count}`, code);
+    if (before <= promised && kept > promised) {
+      const words = `memif ports may keep ${kept} frames, more than ${shareReserved} % of ${count}`;
+      say([...at, "quota"], words, code);
+    }
     if (port.socket === undefined) return;
     const socket = identity(port.socket, base);
     const role = port.role ?? "server";

@@ -9,8 +9,9 @@ interface MemifStats {
   readonly disconnects: number;
   readonly violations: number;
   readonly refused: number;
-  readonly lastReason: string;
-  readonly framesHeld: number;
+  readonly last_reason: string;
+  readonly frames_held: number;
+  readonly quota: number;
 }
 
 const columns = [
@@ -32,8 +33,9 @@ export function renderMemif(stats: Readonly<Record<string, DriverStats>>): strin
   if (ports.length === 0) return "";
   const rows = ports.map(([name, raw]) => {
     const s = raw as unknown as MemifStats;
-    const counts = [s.connects, s.disconnects, s.violations, s.refused, s.framesHeld];
-    return [name, s.peer || "none", ...counts.map(String), s.lastReason];
+    const counts = [s.connects, s.disconnects, s.violations, s.refused];
+    const held = `${s.frames_held} of ${s.quota}`;
+    return [name, s.peer || "none", ...counts.map(String), held, s.last_reason];
   });
   return table(columns, rows);
 }

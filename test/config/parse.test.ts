@@ -298,6 +298,8 @@ const bad: [string, string, string[]][] = [
   - { name: e, driver: memif, socket: "@e", queues: 17 }
   - { name: f, driver: memif, socket: "@f", mtu: 9203 }
   - { name: g, driver: memif, socket: "@g", take: services }
+  - { name: j, driver: memif, socket: "@j", queues: 2, quota: 255 }
+  - { name: k, driver: memif, socket: "@k", role: client, zeroCopy: true, mode: ip }
   - { name: h, driver: memif, socket: /${"p".repeat(106)} }
   - { name: i, driver: memif, socket: "@${"q".repeat(107)}", queues: 16, mtu: 9202 }
 `,
@@ -309,18 +311,20 @@ const bad: [string, string, string[]][] = [
       "f.yaml:6:53: ports.4.queues: must be at most 16 for driver memif",
       "f.yaml:7:50: ports.5.mtu: must be at most 9202 for driver memif",
       "f.yaml:8:51: ports.6.take: services is not for driver memif",
+      "f.yaml:9:63: ports.7.quota: must be at least 256: 128 for each queue",
+      "f.yaml:10:69: ports.8.zeroCopy: is not for mode ip, which needs room before the packet",
     ],
   ],
   [
     "more frames kept than there are",
     `ports:
-  - { name: a, driver: memif, socket: "@a", quota: 3000 }
+  - { name: a, driver: memif, socket: "@a", quota: 1920 }
   - { name: b, driver: memif, socket: "@b", role: client, zeroCopy: true, ringSize: 512 }
-  - { name: c, driver: memif, socket: "@c", quota: 73 }
+  - { name: c, driver: memif, socket: "@c", quota: 129 }
   - { name: d, driver: memif, socket: "@d", quota: 1000 }
-frames: { count: 4096 }
+frames: { count: 4090 }
 `,
-    ["f.yaml:4:52: ports.2.quota: memif ports may keep 4097 frames, there are 4096"],
+    ["f.yaml:4:52: ports.2.quota: memif ports may keep 3073 frames, more than 75 % of 4090"],
   ],
   [
     "copies",

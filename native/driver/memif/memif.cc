@@ -160,7 +160,8 @@ bool MemifPort::read(const PortSpec& spec, std::string* error) {
   }
   keeps_ = wish_.lent != nullptr || !option(spec, "quota").empty();
   quota_ = static_cast<uint32_t>(std::min<uint64_t>(
-      option_number(spec, "quota", 2 * ring_size * wish_.queues), kFrameCountMax));
+      option_number(spec, "quota", std::max<uint64_t>(2 * ring_size, kQuotaMin) * wish_.queues),
+      kFrameCountMax));
   return true;
 }
 
