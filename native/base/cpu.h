@@ -1,4 +1,7 @@
 #pragma once
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 namespace nodeplane {
 
@@ -16,6 +19,18 @@ inline bool cpu_has_avx512() noexcept {  // F, BW and VL: what packets' bytes ne
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl");
 }
+// 64 bytes stored at once, to a device's dedicated or shared queue. CPUID leaf 7, ECX.
+inline bool cpu_leaf7_ecx(unsigned bit) noexcept {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c >> bit & 1) != 0;
+#else
+  (void)bit;
+  return false;
+#endif
+}
+inline bool cpu_has_movdir64b() noexcept { return cpu_leaf7_ecx(28); }
+inline bool cpu_has_enqcmd() noexcept { return cpu_leaf7_ecx(29); }
 // Inside a loop that waits for another core's next few instructions.
 inline void cpu_relax() noexcept {
 #if defined(__x86_64__)
