@@ -21,7 +21,8 @@ class Doze {
   // Anybody, after publishing what has_work() looks at.
   void wake_if_asleep() noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (asleep_.load(std::memory_order_relaxed) != 0) [[unlikely]] wake();
+    if (asleep_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      wake();
   }
 
  private:

@@ -13,9 +13,9 @@ namespace nodeplane::dsa {
 namespace {
 
 constexpr uint32_t kLine = 64;
-constexpr uint32_t kEnqueueTries = 4;           // a shared queue is asked so often
+constexpr uint32_t kEnqueueTries = 4;            // a shared queue is asked so often
 constexpr uint32_t kPollsBeforeClock = 1 << 14;  // fruitless polls between two looks at it
-constexpr uint32_t kSpinsDrain = 1 << 12;       // before drain gives the core away
+constexpr uint32_t kSpinsDrain = 1 << 12;        // before drain gives the core away
 
 template <class T>
 uint64_t address(T* p) noexcept {
@@ -55,8 +55,7 @@ Channel::Channel(Common& common, size_t queue, const QueueLimits& limits, Portal
       portal_(portal),
       bytes_min_(std::max(common.options.bytes_min, 1u)),
       batch_min_(std::max(common.options.batch_min, 1u)),
-      list_max_(limits.batch_max < kBatchMin ? 1
-                                                   : std::min(limits.batch_max, kListMax)),
+      list_max_(limits.batch_max < kBatchMin ? 1 : std::min(limits.batch_max, kListMax)),
       transfer_max_(limits.transfer_max),
       tries_(limits.shared ? kEnqueueTries : 1),
       memory_(std::move(memory)) {
@@ -190,7 +189,8 @@ uint64_t Channel::poll() noexcept {
       give_up();
       break;
     }
-    if (status != kSuccess) [[unlikely]] repair(slot);
+    if (status != kSuccess) [[unlikely]]
+      repair(slot);
     oldest_ = oldest_ + 1 == slots_.size() ? 0 : oldest_ + 1;
     --in_flight_;
     fruitless_ = 0;

@@ -89,8 +89,7 @@ std::string open_reason(int error_number) {
 }
 
 std::string map_reason(int error_number) {
-  if (error_number == EPERM)
-    return "mapping its portal needs CAP_SYS_RAWIO (INTEL-SA-01084)";
+  if (error_number == EPERM) return "mapping its portal needs CAP_SYS_RAWIO (INTEL-SA-01084)";
   return std::string("mmap of its portal: ") + std::strerror(error_number);
 }
 

@@ -101,8 +101,7 @@ void Model::run() noexcept {
   order_.reserve(std::max(limits_.batch_max, 1u));
   uint32_t idle = 0;
   auto arrived = [&] {
-    return cells_[taken_ & (cells_.size() - 1)].ready.load(std::memory_order_acquire) ==
-           taken_ + 1;
+    return cells_[taken_ & (cells_.size() - 1)].ready.load(std::memory_order_acquire) == taken_ + 1;
   };
   while (!stopping_.load(std::memory_order_relaxed)) {
     const bool news = arrived();
@@ -116,8 +115,7 @@ void Model::run() noexcept {
     cpu_relax();
     if (++idle < kSpinsIdle) continue;
     idle = 0;
-    doze_.sleep(kSleepMs,
-                [&] { return stopping_.load(std::memory_order_relaxed) || arrived(); });
+    doze_.sleep(kSleepMs, [&] { return stopping_.load(std::memory_order_relaxed) || arrived(); });
   }
 }
 

@@ -110,9 +110,7 @@ class ThreadEngine final : public CopyEngine {
 };
 
 ThreadChannel::ThreadChannel(ThreadEngine& engine)
-    : engine_(engine),
-      counts_(engine.ledger.open()),
-      ring_(std::make_unique<Entry[]>(kRing)) {
+    : engine_(engine), counts_(engine.ledger.open()), ring_(std::make_unique<Entry[]>(kRing)) {
   engine.add(this);
 }
 
