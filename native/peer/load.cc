@@ -19,7 +19,7 @@ namespace {
 constexpr uint32_t kLine = 64;
 constexpr uint32_t kSlack = 2 * kLine;  // whole lines are copied, marks write 7 bytes further
 constexpr uint32_t kL3 = sizeof(wire::EthHeader);
-constexpr uint32_t kFlowsMax = 1u << 30;
+constexpr uint32_t kFlowsMax = 1u << 26;
 constexpr uint32_t kRawBytesMax = 65536 + 256;
 
 bool is_sensible(const LoadSpec& s, std::string* error) {
@@ -47,10 +47,6 @@ bool is_sensible(const LoadSpec& s, std::string* error) {
   return true;
 }
 
-uint32_t address_sum(const IpAddress& a, uint8_t family) {
-  return kernels().checksum(a.bytes, family == 4 ? 4 : 16);
-}
-
 }  // namespace
 
 std::unique_ptr<Load> Load::create(LoadSpec spec, const FrameArena& arena, std::string* error) {
@@ -61,50 +57,66 @@ std::unique_ptr<Load> Load::create(LoadSpec spec, const FrameArena& arena, std::
 Load::Load(LoadSpec spec, const FrameArena& arena) : arena_(arena), spec_(std::move(spec)) {
   laid_.assign(arena.count(), 0);
   if (!spec_.raw.empty()) return;
+  make_model();
+  make_faces();
+}
+
+void Load::make_model() {
   const LaySpec& packet = spec_.packet;
-  const bool v4 = packet.family == 4;
-  const bool tcp = packet.protocol == kProtocolTcp;
+  v4_ = packet.family == 4;
+  tcp_ = packet.protocol == kProtocolTcp;
   bytes_ = static_cast<uint32_t>(lay_bytes(packet));
-  linear_ = std::min(bytes_, first_room(arena));
+  linear_ = std::min(bytes_, first_room(arena_));
   headers_ = static_cast<uint32_t>(lay_headers(packet.family, packet.protocol));
   head_ = headers_ <= kLine ? kLine : 2 * kLine;
   model_.assign(bytes_ + kSlack, 0);
   scratch_.assign(bytes_ + kSlack, 0);
   lay_packet(model_.data(), packet);
   uint8_t* l3 = model_.data() + kL3;
-  uint8_t* l4 = l3 + (v4 ? sizeof(wire::Ipv4Header) : sizeof(wire::Ipv6Header));
-  if (v4) {
-    auto* ip = wire::at<wire::Ipv4Header>(l3);
-    ip->checksum.set_raw(0);
-    ip->src.set_raw(0);
-    ip->dst.set_raw(0);
-    l3_sum_ = kernels().checksum(l3, sizeof *ip);
+  uint8_t* l4 = l3 + (v4_ ? sizeof(wire::Ipv4Header) : sizeof(wire::Ipv6Header));
+  if (v4_) {
+    std::memset(l3 + 10, 0, 10);  // sum, source, destination
   } else {
-    std::memset(wire::at<wire::Ipv6Header>(l3)->dst, 0, 16);
-    std::memset(wire::at<wire::Ipv6Header>(l3)->src + 12, 0, 4);
-    l4_sum_ = kernels().checksum(wire::at<wire::Ipv6Header>(l3)->src, 16);
+    std::memset(l3 + 20, 0, 20);  // the source's last 4 bytes, destination
   }
-  std::memset(l4, 0, 4);  // both ports
-  (tcp ? wire::at<wire::TcpHeader>(l4)->checksum : wire::at<wire::UdpHeader>(l4)->checksum)
+  std::memset(l4, 0, 4);  // ports
+  (tcp_ ? wire::at<wire::TcpHeader>(l4)->checksum : wire::at<wire::UdpHeader>(l4)->checksum)
       .set_raw(0);
-  const auto l4_bytes = static_cast<uint32_t>(model_.data() + bytes_ - l4);
-  l4_sum_ += uint32_t{swap16(packet.protocol)} + swap16(static_cast<uint16_t>(l4_bytes)) +
-             kernels().checksum(l4, l4_bytes);
-  for (const LoadSpec::Service& s : spec_.services) {
-    const uint32_t sum = address_sum(s.address, packet.family);
-    services_.push_back({s.address, s.be_port, sum, sum + s.be_port});
+}
+
+void Load::make_faces() {
+  uint8_t* l3 = model_.data() + kL3;
+  uint8_t* l4 = l3 + (v4_ ? sizeof(wire::Ipv4Header) : sizeof(wire::Ipv6Header));
+  const auto l4_bytes = static_cast<uint16_t>(model_.data() + bytes_ - l4);
+  // The model's addresses count by their constant part alone, its payload is zero.
+  const uint64_t l3_sum = v4_ ? kernels().checksum(l3, sizeof(wire::Ipv4Header)) : 0;
+  const uint64_t l4_sum = uint32_t{swap16(spec_.packet.protocol)} + swap16(l4_bytes) +
+                          kernels().checksum(l4, l4_bytes) +
+                          (v4_ ? 0 : kernels().checksum(l3 + 8, 16));
+  const auto services = static_cast<uint32_t>(spec_.services.size());
+  faces_.resize(spec_.flows);
+  for (uint32_t i = 0; i < spec_.flows; ++i) {
+    const uint32_t flow = spec_.first_flow + i;
+    const LoadSpec::Service& service = spec_.services[i % services];
+    Face& face = faces_[i];
+    face.service = i % services;
+    face.source = swap32((v4_ ? kLayNet4 : 0) + lay_host(flow));
+    face.sport = swap16(lay_port(flow));
+    const uint64_t addresses =
+        uint64_t{face.source} + kernels().checksum(service.address.bytes, v4_ ? 4 : 16);
+    face.l3_check = inverted(sum_fold(l3_sum + addresses));
+    face.l4_sum = sum_fold(l4_sum + addresses + face.sport + service.be_port);
   }
 }
 
 Load::Cursor Load::share(uint32_t index, uint32_t shares) const noexcept {
-  if (!spec_.raw.empty()) return {0, index == 0 ? 1u : 0u, 0, 0, 0};
+  if (!spec_.raw.empty()) return {0, index == 0 ? 1u : 0u, 0, 0};
   const auto bound = [&](uint32_t i) {
     return static_cast<uint32_t>(uint64_t{spec_.flows} * i / shares);
   };
   Cursor c;
   c.first = bound(index);
   c.count = bound(index + 1) - c.first;
-  c.service = c.first % static_cast<uint32_t>(services_.size());
   return c;
 }
 
@@ -134,84 +146,79 @@ bool Load::lay_rest(Packet& p, FrameCache& frames, const uint8_t* from, bool alw
   return true;
 }
 
-// Addresses, ports and sums. `sum`: what the payload adds to the model's.
-void Load::lay_head(uint8_t* data, uint32_t flow, const Service& service, uint64_t sum) noexcept {
-  const uint16_t sport = swap16(lay_port(flow));
+// Addresses, ports and sums. `l4_sum`: of everything, not inverted.
+void Load::lay_head(uint8_t* data, const Face& face, uint16_t l4_sum) const noexcept {
+  const LoadSpec::Service& service = spec_.services[face.service];
   uint8_t* l3 = data + kL3;
   uint8_t* l4;
-  sum += l4_sum_ + service.l4_sum + sport;
-  if (spec_.packet.family == 4) {
+  if (v4_) {
     auto* ip = wire::at<wire::Ipv4Header>(l3);
-    const uint32_t source = swap32(kLayNet4 + lay_host(flow));
-    ip->src.set_raw(source);
+    ip->src.set_raw(face.source);
     ip->dst.set_raw(service.address.v4());
-    ip->checksum.set_raw(inverted(sum_fold(l3_sum_ + service.l3_sum + source)));
-    sum += source;
+    ip->checksum.set_raw(face.l3_check);
     l4 = l3 + sizeof *ip;
   } else {
     auto* ip = wire::at<wire::Ipv6Header>(l3);
-    const uint32_t host = swap32(lay_host(flow));
-    std::memcpy(ip->src + 12, &host, 4);
+    std::memcpy(ip->src + 12, &face.source, 4);
     std::memcpy(ip->dst, service.address.bytes, 16);
-    sum += host;
     l4 = l3 + sizeof *ip;
   }
-  const uint16_t check = inverted(sum_fold(sum));
-  if (spec_.packet.protocol == kProtocolTcp) {
+  const uint16_t check = inverted(l4_sum);
+  if (tcp_) {
     auto* tcp = wire::at<wire::TcpHeader>(l4);
-    tcp->sport.set_raw(sport);
+    tcp->sport.set_raw(face.sport);
     tcp->dport.set_raw(service.be_port);
     tcp->checksum.set_raw(check);
   } else {
     auto* udp = wire::at<wire::UdpHeader>(l4);
-    udp->sport.set_raw(sport);
+    udp->sport.set_raw(face.sport);
     udp->dport.set_raw(service.be_port);
     udp->checksum.set_raw(check == 0 ? 0xffff : check);
   }
 }
 
+bool Load::lay_marked(Packet& p, FrameCache& frames, const Face& face, uint64_t mark) noexcept {
+  const bool fits = bytes_ + kSlack <= first_room(arena_);
+  uint8_t* to = fits ? p.data : scratch_.data();
+  std::memcpy(to, model_.data(), kLine);
+  if (head_ > kLine) std::memcpy(to + kLine, model_.data() + kLine, kLine);
+  const uint64_t payload = mark_lay(to + headers_, bytes_ - headers_, mark);
+  lay_head(to, face, sum_fold(face.l4_sum + payload));
+  if (fits) return true;
+  std::memcpy(p.data, to, linear_);
+  return lay_rest(p, frames, to, true);
+}
+
 bool Load::lay(Cursor& cursor, Packet& p, FrameCache& frames) noexcept {
-  if (!spec_.raw.empty()) return lay_raw(cursor, p, frames);
+  if (__builtin_expect(bytes_ == 0, 0)) return lay_raw(cursor, p, frames);
   p.frame = frames.take();
-  if (p.frame == kFrameNone) return false;
-  const uint32_t flow = spec_.first_flow + cursor.first + cursor.at;
-  const Service& service = services_[cursor.service];
+  if (__builtin_expect(p.frame == kFrameNone, 0)) return false;
+  const uint32_t flow = cursor.first + cursor.at;
+  const Face& face = faces_[flow];
   uint8_t* data = arena_.at(p.frame) + kFrameHeadroom;
   p.data = data;
   p.length = bytes_;
   p.linear = static_cast<uint16_t>(linear_);
-  if (!spec_.marked) {
+  bool is_laid = true;
+  if (spec_.marked) {
+    is_laid = lay_marked(p, frames, face, mark_of(spec_.first_flow + flow, cursor.sequence));
+  } else {
     if (__builtin_expect(laid_[p.frame] != 1, 0)) {
       std::memcpy(data, model_.data(), linear_);
       laid_[p.frame] = 1;
     }
     std::memcpy(data, model_.data(), kLine);
     if (head_ > kLine) std::memcpy(data + kLine, model_.data() + kLine, kLine);
-    lay_head(data, flow, service, 0);
-    if (linear_ != bytes_ && !lay_rest(p, frames, model_.data(), false)) {
-      frames.give_chain(p.frame);
-      return false;
-    }
-  } else {
-    const uint64_t mark = mark_of(flow, cursor.sequence);
-    const bool fits = bytes_ + kSlack <= first_room(arena_);
-    uint8_t* to = fits ? data : scratch_.data();
-    std::memcpy(to, model_.data(), kLine);
-    if (head_ > kLine) std::memcpy(to + kLine, model_.data() + kLine, kLine);
-    lay_head(to, flow, service, mark_lay(to + headers_, bytes_ - headers_, mark));
-    if (!fits) {
-      std::memcpy(data, to, linear_);
-      if (!lay_rest(p, frames, to, true)) {
-        frames.give_chain(p.frame);
-        return false;
-      }
-    }
+    lay_head(data, face, face.l4_sum);
+    if (linear_ != bytes_) is_laid = lay_rest(p, frames, model_.data(), false);
   }
-  if (++cursor.service == services_.size()) cursor.service = 0;
+  if (!is_laid) {
+    frames.give_chain(p.frame);
+    return false;
+  }
   if (++cursor.at == cursor.count) {
     cursor.at = 0;
     cursor.sequence++;
-    cursor.service = cursor.first % static_cast<uint32_t>(services_.size());
   }
   return true;
 }

@@ -31,7 +31,6 @@ class Load {
     uint32_t first = 0, count = 0;  // flows of this share, counted from first_flow
     uint32_t at = 0;                // next flow of the share
     uint32_t sequence = 0;
-    uint32_t service = 0;
   };
   // Null with a reason when the wish makes no sense.
   static std::unique_ptr<Load> create(LoadSpec spec, const FrameArena& arena, std::string* error);
@@ -47,15 +46,21 @@ class Load {
   void touched_all() noexcept { laid_.assign(laid_.size(), 0); }
 
  private:
-  struct Service {
-    IpAddress address;
-    uint16_t be_port;
-    uint32_t l3_sum, l4_sum;  // what it adds
+  // What is a flow's own in its packets' headers.
+  struct Face {
+    uint32_t source;   // what varies of the client's address, raw
+    uint32_t service;  // index
+    uint16_t sport;    // raw
+    uint16_t l3_check;
+    uint16_t l4_sum;  // of all but the payload, not inverted
   };
   Load(LoadSpec spec, const FrameArena& arena);
+  void make_model();
+  void make_faces();
   bool lay_raw(Cursor& cursor, Packet& p, FrameCache& frames) noexcept;
   bool lay_rest(Packet& p, FrameCache& frames, const uint8_t* from, bool always) noexcept;
-  void lay_head(uint8_t* data, uint32_t flow, const Service& service, uint64_t sum) noexcept;
+  bool lay_marked(Packet& p, FrameCache& frames, const Face& face, uint64_t mark) noexcept;
+  void lay_head(uint8_t* data, const Face& face, uint16_t l4_sum) const noexcept;
 
   const FrameArena& arena_;
   LoadSpec spec_;
@@ -63,11 +68,11 @@ class Load {
   uint32_t linear_ = 0;   // of them in the first frame
   uint32_t headers_ = 0;  // where the payload begins
   uint32_t head_ = 0;     // bytes written anew: whole lines over the headers
-  std::vector<Service> services_;
-  uint64_t l3_sum_ = 0, l4_sum_ = 0;  // of all that is the same in all packets
-  std::vector<uint8_t> model_;        // one packet, addresses, ports and sums zero; and slack
-  std::vector<uint8_t> scratch_;      // a marked packet that needs several frames
-  std::vector<uint8_t> laid_;         // by frame: 1 + which piece of the packet it holds
+  bool v4_ = true, tcp_ = false;
+  std::vector<Face> faces_;       // by flow
+  std::vector<uint8_t> model_;    // one packet, addresses, ports and sums zero; and slack
+  std::vector<uint8_t> scratch_;  // a marked packet that needs several frames
+  std::vector<uint8_t> laid_;     // by frame: 1 + which piece of the packet it holds
 };
 
 }  // namespace nodeplane

@@ -18,9 +18,7 @@ constexpr uint32_t mark_flow(uint64_t mark) noexcept { return static_cast<uint32
 constexpr uint32_t mark_sequence(uint64_t mark) noexcept {
   return static_cast<uint32_t>(mark >> 32);
 }
-constexpr uint64_t mark_word(uint64_t mark, uint32_t at) noexcept {
-  return at == 0 ? mark : (mark + at) * 0x9e3779b97f4a7c15;
-}
+inline constexpr uint64_t kMarkStep = 0x9e3779b97f4a7c15;  // from one word to the next
 constexpr uint64_t mark_sum(uint64_t word) noexcept { return (word & 0xffffffff) + (word >> 32); }
 // The first n bytes of a word, others zero; 0 < n < 8.
 constexpr uint64_t mark_part(uint64_t word, uint32_t n) noexcept {
@@ -29,15 +27,14 @@ constexpr uint64_t mark_part(uint64_t word, uint32_t n) noexcept {
 
 // Writes n bytes, and up to 7 behind them. The sum of the n bytes.
 inline uint64_t mark_lay(uint8_t* payload, uint32_t n, uint64_t mark) noexcept {
-  uint64_t sum = 0;
+  uint64_t sum = 0, word = mark;
   uint32_t at = 0;
-  for (; at + 8 <= n; at += 8) {
-    const uint64_t word = mark_word(mark, at);
+  for (; at + 8 <= n; at += 8, word += kMarkStep) {
     std::memcpy(payload + at, &word, 8);
     sum += mark_sum(word);
   }
   if (at == n) return sum;
-  const uint64_t word = mark_part(mark_word(mark, at), n - at);
+  word = mark_part(word, n - at);
   std::memcpy(payload + at, &word, 8);
   return sum + mark_sum(word);
 }
@@ -45,19 +42,18 @@ inline uint64_t mark_lay(uint8_t* payload, uint32_t n, uint64_t mark) noexcept {
 // Whether n bytes (at least kMarkBytes) are those of the mark they begin with; their sum if so.
 inline bool mark_check(const uint8_t* payload, uint32_t n, uint64_t* mark, uint64_t* sum) noexcept {
   std::memcpy(mark, payload, 8);
-  uint64_t difference = 0, total = 0;
+  uint64_t difference = 0, total = 0, word = *mark;
   uint32_t at = 0;
-  for (; at + 8 <= n; at += 8) {
+  for (; at + 8 <= n; at += 8, word += kMarkStep) {
     uint64_t found;
     std::memcpy(&found, payload + at, 8);
-    const uint64_t word = mark_word(*mark, at);
     difference |= found ^ word;
     total += mark_sum(word);
   }
   if (at != n) {
     uint64_t last;  // the last 8 bytes, of which n - at are not yet looked at
     std::memcpy(&last, payload + n - 8, 8);
-    const uint64_t word = mark_part(mark_word(*mark, at), n - at);
+    word = mark_part(word, n - at);
     difference |= (last >> (8 * (8 - (n - at)))) ^ word;
     total += mark_sum(word);
   }
