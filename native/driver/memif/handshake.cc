@@ -206,8 +206,13 @@ Answer ServerHandshake::hear_region(const AddRegion& add, int fd) {
     return refuse("region " + std::to_string(add.index) + " out of order", true);
   if (add.index >= kRegionsMax)
     return refuse("more than " + std::to_string(kRegionsMax) + " regions", true);
+  // One by one first: the sum cannot wrap then.
   if (add.size == 0 || add.size > kRegionBytesMax)
     return refuse("region of " + std::to_string(add.size) + " bytes", true);
+  uint64_t all = add.size;
+  for (const Region& region : link_->regions) all += region.bytes;
+  if (all > kRegionBytesMax)
+    return refuse("regions of " + std::to_string(all) + " bytes together", true);
   PeerRegion region;
   std::string why;
   if (!region.map(fd, add.size, &why)) return refuse(std::move(why), true);

@@ -1,7 +1,6 @@
 #include "driver/memif/hub.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -316,11 +315,8 @@ void HubThread::accept(Server& server) {
 Place HubThread::place(Server& server, uint32_t id) {
   for (Member* member : server.members) {
     if (member->wish.id != id) continue;
-    if (member->link != nullptr && !member->leaving) {
-      // It may have closed and come again in one go.
-      pollfd look{member->socket.get(), POLLRDHUP, 0};
-      if (poll(&look, 1, 0) > 0) end(*member, "peer closed the connection", false, false);
-    }
+    // It may have gone and come again in one go.
+    if (member->link != nullptr && !member->leaving) hear_peer(*member);
     if (member->leaving) finish(*member);
     return {&member->wish, member->link == nullptr ? Place::kFree
                            : member->leaving       ? Place::kLeaving

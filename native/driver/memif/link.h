@@ -14,9 +14,9 @@ namespace nodeplane::memif {
 enum class Role : uint8_t { kServer, kClient };
 enum class Mode : uint8_t { kEthernet = 0, kIp = 1 };
 
-inline constexpr uint32_t kQueuesMax = 16;    // rings each way
-inline constexpr uint32_t kRegionsMax = 256;  // of one peer
-inline constexpr uint64_t kRegionBytesMax = uint64_t{64} << 30;
+inline constexpr uint32_t kQueuesMax = 16;                       // rings each way
+inline constexpr uint32_t kRegionsMax = 256;                     // of one peer
+inline constexpr uint64_t kRegionBytesMax = uint64_t{64} << 30;  // all of them together
 
 // Memory that both sides have mapped.
 struct Region {

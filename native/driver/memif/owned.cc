@@ -79,6 +79,7 @@ bool PeerRegion::map(int fd, uint64_t bytes, std::string* why) {
   device_ = file.st_dev;
   inode_ = file.st_ino;
   guard_ = guard;
+  huge_ = huge;
   return true;
 }
 
@@ -88,7 +89,8 @@ PeerRegion::PeerRegion(PeerRegion&& other) noexcept
       mapped_(other.mapped_),
       device_(other.device_),
       inode_(other.inode_),
-      guard_(other.guard_) {
+      guard_(other.guard_),
+      huge_(other.huge_) {
   other.base_ = nullptr;
   other.guard_ = kGuardNone;
 }
@@ -131,9 +133,10 @@ void OwnedLink::populate() noexcept {
     }
   }
   uint64_t left = kPopulateBytesMax;
-  for (const Region& region : regions) {
-    const uint64_t bytes = std::min(left, region.bytes);
-    madvise(region.base, bytes, MADV_POPULATE_WRITE);
+  for (const PeerRegion& one : lent) {
+    if (one.is_huge()) continue;
+    const uint64_t bytes = std::min(left, one.region().bytes);
+    madvise(one.region().base, bytes, MADV_POPULATE_WRITE);
     left -= bytes;
   }
 }

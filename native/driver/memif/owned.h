@@ -49,6 +49,7 @@ class PeerRegion {
   bool is_same_file(const PeerRegion& other) const noexcept {
     return device_ == other.device_ && inode_ == other.inode_;
   }
+  bool is_huge() const noexcept { return huge_; }
   bool guarded() const noexcept { return guard_ != kGuardNone; }
   bool broken() const noexcept { return guard_broken(guard_); }
 
@@ -59,6 +60,7 @@ class PeerRegion {
   dev_t device_ = 0;
   ino_t inode_ = 0;
   int guard_ = kGuardNone;
+  bool huge_ = false;
 };
 
 // Whether a descriptor is an eventfd: it is written to by workers, and nothing else a peer can send
@@ -80,7 +82,8 @@ struct OwnedLink : Link {
   // An eventfd whose counter the peer has filled up stalls whoever rings next, for the peer may clear
   // O_NONBLOCK: says so and empties it, which lets the stalled one go on.
   bool unstall() noexcept;
-  // Rings first, then regions up to kPopulateBytesMax.
+  // Rings first, then regions up to kPopulateBytesMax. Not those of huge pages: what a peer uses of
+  // them is there, filling holes would take pages that the machine is short of.
   void populate() noexcept;
 };
 

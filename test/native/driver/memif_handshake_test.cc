@@ -254,6 +254,19 @@ TEST_F(MemifServerHandshake, TakesSoManyRegionsAndNoMore) {
   EXPECT_EQ(memory_mappings("memfd:peer"), 0u);
 }
 
+TEST_F(MemifServerHandshake, TakesSoManyBytesTogetherAndNoMore) {
+  meet();
+  const uint64_t half = kRegionBytesMax / 2;
+  const Fd file = memory_file(half + 4096);  // sparse
+  ASSERT_TRUE(acked(say(region_message(0, half), Fd(dup(file.get())))));
+  expect_refusal(say(region_message(1, half + 1), Fd(dup(file.get()))),
+                 "regions of 68719476737 bytes together", true);
+  handshake.reset();
+  meet();
+  ASSERT_TRUE(acked(say(region_message(0, half), Fd(dup(file.get())))));
+  EXPECT_TRUE(acked(say(region_message(1, half), Fd(dup(file.get())))));
+}
+
 TEST_F(MemifServerHandshake, TakesRingsThatLieInTheirRegionOnly) {
   Message flags = ring_message(true, 0, 0);
   flags.add_ring.flags = 3;

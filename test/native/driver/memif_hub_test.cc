@@ -316,6 +316,25 @@ TEST(ConcurrentMemifHub, LetsAClientBackOnlyWhenItsOldMemoryIsNotUsedAnyMore) {
   EXPECT_EQ(second.hear().type, MessageType::kAck);
 }
 
+// The server may hear the second first: what the first has said counts all the same.
+TEST(ConcurrentMemifHub, LetsTheNextClientInAsSoonAsTheLastSaidGoodbye) {
+  const std::string socket = socket_name("next");
+  HubPort server(wish_of(Role::kServer, socket));
+  const Fd memory = memory_file(65536);
+  RawPeer last(socket);
+  last.join(0, memory, 65536);
+  for (int i = 0; i < 100 && !HasFailure(); ++i) {
+    RawPeer next(socket);
+    EXPECT_EQ(next.hear().type, MessageType::kHello);
+    last.say(message_of(MessageType::kDisconnect));
+    next.pass(init_message());
+    next.fd.reset();
+    RawPeer again(socket);
+    again.join(0, memory, 65536);
+    std::swap(last.fd, again.fd);
+  }
+}
+
 TEST(ConcurrentMemifHub, ForgetsAClientThatWaitsAndGoes) {
   const std::string socket = socket_name("wait");
   HubPort server(wish_of(Role::kServer, socket));
