@@ -112,10 +112,11 @@ class FrameCache {
     uint32_t n = 0;
     while (n < count && (count_ != 0 || refill())) {
       const uint32_t part = count - n < count_ ? count - n : count_;
-      for (uint32_t i = 0; i < part; ++i) {
-        const uint32_t frame = stock_[--count_];
-        arena_->links_[frame] = FrameLink{kFrameNone, 0, 0};
-        frames[n++] = frame;
+      const uint32_t* const stock = stock_ + (count_ -= part);
+      FrameLink* const links = arena_->links_;
+      for (uint32_t i = part; i-- != 0;) {
+        links[stock[i]] = FrameLink{kFrameNone, 0, 0};
+        frames[n++] = stock[i];
       }
     }
     taken_ += n;

@@ -2,6 +2,7 @@
 #include "driver/memif/queue.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 
@@ -11,6 +12,7 @@ Queue::Queue(Seat& seat, FrameArena& arena, const QueueOptions& options)
     : seat_(seat),
       arena_(arena),
       options_(options),
+      frame_shift_(static_cast<uint32_t>(std::countr_zero(arena.frame_size()))),
       room_(arena.frame_size() - options.start),
       half_(std::max(options.quota, kQuotaMin) / 2) {
   if (options.memory != Memory::kLent) return;

@@ -26,6 +26,9 @@ inline constexpr uint32_t kQuotaMin = 128;       // frames of one queue
 // differ in: where the peer's descriptors say, in our own buffers, in frames of the arena.
 enum class Memory : uint8_t { kPeers, kOwn, kLent };
 
+template <Memory kMemory>
+struct Places;
+
 struct QueueOptions {
   uint32_t index = 0;
   Memory memory = Memory::kPeers;
@@ -111,7 +114,7 @@ class alignas(64) Queue {
   void violate(const char* why) noexcept { seat_.violate(*link_, why); }
   void tell_held() noexcept;
   template <Memory kMemory>
-  uint8_t* memory(const Way& way, uint16_t index, const SlotCopy& slot) const noexcept;
+  Places<kMemory> places(const Way& way) const noexcept;
 
   // receive.cc
   uint32_t incoming() noexcept;
@@ -171,6 +174,7 @@ class alignas(64) Queue {
   const Region* regions_ = nullptr;
   uint32_t region_count_ = 0;
   uint32_t buffer_bytes_ = 0;
+  uint32_t frame_shift_;
   uint32_t room_;          // bytes of a received packet that fit into its first frame
   uint32_t half_;          // frames that each way may hold
   bool masked_ = false;    // we asked the peer not to ring

@@ -1,7 +1,7 @@
 // Receiving: the peer's packets out of its slots, or out of the frames that we lent it.
 #include <algorithm>
 
-#include "driver/memif/bytes.h"
+#include "copy/copy_bytes.h"
 #include "driver/memif/memory.h"
 
 namespace nodeplane::memif {
@@ -54,18 +54,20 @@ uint32_t Queue::incoming() noexcept {
 
 // Packets that stand in one slot and fit into one frame, from `next` on; stops before any other.
 template <Memory kMemory>
-uint32_t Queue::gather_in(uint32_t most, Piece* pieces) const noexcept {
-  for (uint32_t i = 0; i < most; i += kSlotsPerLine)
-    __builtin_prefetch(&in_.at(static_cast<uint16_t>(in_.next + i)));
+inline uint32_t Queue::gather_in(uint32_t most, Piece* pieces) const noexcept {
+  const Places<kMemory> places = this->places<kMemory>(in_);
+  const Slot* const slots = in_.slots;
+  const uint32_t mask = in_.mask, room = room_, next = in_.next;
+  for (uint32_t i = 0; i < most; i += kSlotsPerLine) __builtin_prefetch(&slots[(next + i) & mask]);
   uint32_t i = 0;
   for (; i < most; ++i) {
-    const auto index = static_cast<uint16_t>(in_.next + i);
-    const SlotCopy slot = read_slot(in_.at(index));
-    if (slot.goes_on() || slot.length() - 1 >= room_) break;
-    uint8_t* const at = memory<kMemory>(in_, index, slot);
-    if (at == nullptr) break;
-    __builtin_prefetch(at);
-    pieces[i] = {at, slot.length(), 0};
+    const uint32_t at = (next + i) & mask;
+    const SlotCopy slot = read_slot(slots[at]);
+    if (slot.goes_on() || slot.length() - 1 >= room) break;
+    uint8_t* const bytes = places.locate(at, slot);
+    if (bytes == nullptr) break;
+    __builtin_prefetch(bytes);
+    pieces[i] = {bytes, slot.length(), 0};
   }
   return i;
 }
@@ -80,9 +82,9 @@ uint32_t Queue::collect(uint32_t left, Segments& segments, Counters& counters) n
     return 1;
   }
   for (uint32_t k = 0; k < left; ++k) {
-    const auto index = static_cast<uint16_t>(in_.next + k);
-    const SlotCopy slot = read_slot(in_.at(index));
-    uint8_t* const at = slot.length() != 0 ? memory<kMemory>(in_, index, slot) : nullptr;
+    const uint32_t index = (in_.next + k) & in_.mask;
+    const SlotCopy slot = read_slot(in_.slots[index]);
+    uint8_t* const at = slot.length() != 0 ? places<kMemory>(in_).locate(index, slot) : nullptr;
     if (at == nullptr) {
       violate(kBadSlot);
       return 0;
@@ -156,15 +158,17 @@ uint32_t Queue::receive_now(Packet* packets, uint32_t max, FrameCache& frames,
   Piece pieces[kRun];
   uint32_t taken[kRun];
   Segments segments;
+  uint8_t* const first = arena_.base() + options_.start;
+  const uint32_t frame_shift = frame_shift_;
   uint32_t n = 0;
   while (left != 0 && n < max) {
     uint32_t slots = skipping_ ? 0 : gather_in<kMemory>(std::min({left, max - n, kRun}), pieces);
     if (__builtin_expect(slots != 0, 1)) {
       const uint32_t got = frames.take(taken, slots);
       for (uint32_t i = 0; i < got; ++i) {
-        uint8_t* const to = arena_.at(taken[i]) + options_.start;
+        uint8_t* const to = first + (uint64_t{taken[i]} << frame_shift);
         const uint32_t bytes = pieces[i].bytes;
-        copy_packet(to, pieces[i].at, bytes);
+        copy_bytes(to, pieces[i].at, bytes);
         Packet& p = packets[n++];
         p.data = to;
         p.frame = taken[i];
@@ -176,7 +180,7 @@ uint32_t Queue::receive_now(Packet* packets, uint32_t max, FrameCache& frames,
       slots = collect<kMemory>(left, segments, counters);
       if (slots == 0) break;
       if (segments.count != 0) {
-        if (lay(segments, packets[n], frames, copy_packet))
+        if (lay(segments, packets[n], frames, copy_bytes))
           n++;
         else
           count_lost(counters, Drop::kNoFrame);

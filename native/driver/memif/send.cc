@@ -4,8 +4,9 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "driver/memif/bytes.h"
+#include "copy/copy_bytes.h"
 #include "driver/memif/memory.h"
+#include "driver/memif/prefetch.h"
 #include "packet/chain.h"
 
 namespace nodeplane::memif {
@@ -89,23 +90,27 @@ bool Queue::room(uint32_t* slots) noexcept {
 
 // Packets of one frame that fit into one slot each, from `next` on; stops before any other.
 template <Memory kMemory>
-uint32_t Queue::gather_out(Packet* const* packets, uint32_t most, Piece* pieces) const noexcept {
-  for (uint32_t i = 0; i < most; i += kSlotsPerLine)
-    prefetch_to_write(&out_.at(static_cast<uint16_t>(out_.next + i)));
+inline uint32_t Queue::gather_out(Packet* const* packets, uint32_t most,
+                                  Piece* pieces) const noexcept {
+  const Places<kMemory> places = this->places<kMemory>(out_);
+  Slot* const slots = out_.slots;
+  const uint32_t mask = out_.mask, next = out_.next;
+  for (uint32_t i = 0; i < most; i += kSlotsPerLine) prefetch_to_write(&slots[(next + i) & mask]);
   uint32_t i = 0;
   for (; i < most; ++i) {
     const Packet& p = *packets[i];
-    const auto index = static_cast<uint16_t>(out_.next + i);
-    if (p.linear != p.length || p.length == 0) break;
-    SlotCopy slot{slot_low(0, 0, p.length), 0};
+    const uint32_t at = (next + i) & mask;
+    const uint32_t length = p.length;
+    if (p.linear != length || length == 0) break;
+    SlotCopy slot{slot_low(0, 0, length), 0};
     if (kMemory == Memory::kPeers) {
-      slot = read_slot(out_.at(index));
-      if (slot.length() < std::max(p.length, kPostedBytesMin)) break;
+      slot = read_slot(slots[at]);
+      if (slot.length() < std::max(length, kPostedBytesMin)) break;
     }
-    uint8_t* const at = memory<kMemory>(out_, index, slot);
-    if (at == nullptr) break;
-    prefetch_to_write(at);
-    pieces[i] = {at, p.length, slot.region()};
+    uint8_t* const bytes = places.locate(at, slot);
+    if (bytes == nullptr) break;
+    prefetch_to_write(bytes);
+    pieces[i] = {bytes, length, slot.region()};
   }
   return i;
 }
@@ -115,11 +120,11 @@ template <Memory kMemory>
 uint32_t Queue::find_room(const Packet& p, uint32_t slots, Segments& segments) noexcept {
   segments.bytes = segments.count = 0;
   for (uint32_t k = 0; k < std::min(slots, kSegmentsMax); ++k) {
-    const auto index = static_cast<uint16_t>(out_.next + k);
+    const uint32_t index = (out_.next + k) & out_.mask;
     SlotCopy slot{slot_low(0, 0, buffer_bytes_), 0};
-    if (kMemory == Memory::kPeers) slot = read_slot(out_.at(index));
+    if (kMemory == Memory::kPeers) slot = read_slot(out_.slots[index]);
     uint8_t* const at =
-        slot.length() >= kPostedBytesMin ? memory<kMemory>(out_, index, slot) : nullptr;
+        slot.length() >= kPostedBytesMin ? places<kMemory>(out_).locate(index, slot) : nullptr;
     if (at == nullptr) {
       violate(kBadPosted);
       return 0;
@@ -174,7 +179,7 @@ uint32_t Queue::transmit_now(Packet* const* packets, uint32_t count, uint32_t sl
     if (__builtin_expect(run != 0, 1)) {
       for (uint32_t k = 0; k < run; ++k) {
         const Packet& p = *packets[i + k];
-        copy_packet(pieces[k].at, p.data, pieces[k].bytes);
+        copy_bytes(pieces[k].at, p.data, pieces[k].bytes);
         write_out<kMemory>(static_cast<uint16_t>(out_.next + k), 0, pieces[k], pieces[k].bytes);
         sent += pieces[k].bytes;
         frames.give_chain(p.frame);
@@ -187,7 +192,7 @@ uint32_t Queue::transmit_now(Packet* const* packets, uint32_t count, uint32_t sl
     Packet& p = *packets[i];
     const uint32_t need = is_sendable(p) ? find_room<kMemory>(p, slots, segments) : 0;
     if (need != 0) {
-      fill<kMemory>(p, segments, copy_packet);
+      fill<kMemory>(p, segments, copy_bytes);
       out_.next = static_cast<uint16_t>(out_.next + need);
       slots -= need;
       sent += p.length;
@@ -249,7 +254,7 @@ uint32_t Queue::transmit_late(Packet* const* packets, uint32_t count, uint32_t s
       sent += p.length;
     } else if (held == 0 || (is_held && never_fits(slots))) {
       refuse(p, Drop::kNotTransmittable, frames);
-    } else if (!is_held) {
+    } else if (!is_held && slots != 0) {
       refuse(p, Drop::kPeerQuota, frames);
     } else {
       break;
@@ -295,10 +300,10 @@ uint32_t Queue::transmit_lent(Packet* const* packets, uint32_t count, FrameCache
     const uint32_t need = is_sendable(p) ? frames_of(p) : 0;
     if (need == 0 || need > kSegmentsMax || need > out_.size) {
       refuse(p, Drop::kNotTransmittable, frames);
-    } else if (out_held_ + need > half_) {
-      refuse(p, Drop::kPeerQuota, frames);
     } else if (need > slots) {
       break;
+    } else if (out_held_ + need > half_) {
+      refuse(p, Drop::kPeerQuota, frames);
     } else {
       sent += p.length;
       lend(p, need);

@@ -22,7 +22,7 @@ struct PairOptions {
   uint32_t quota = 0;  // 0: twice the ring
   uint32_t frames = 4096;
   uint32_t frame_size = 2048;
-  uint32_t extra_bytes = 0;  // behind the buffers
+  bool posts = true;  // the client's first turn is done
   CopyEngine* server_copy = nullptr;
   CopyEngine* client_copy = nullptr;
 };
@@ -91,8 +91,7 @@ struct Pair {
     const uint32_t to_server = o.ring_size;
     const uint32_t to_client = o.server_ring_size != 0 ? o.server_ring_size : o.ring_size;
     const uint64_t rings = ring_bytes_of(to_server) + ring_bytes_of(to_client);
-    const uint64_t buffers =
-        o.lends ? 0 : uint64_t{to_server + to_client} * o.buffer_bytes + o.extra_bytes;
+    const uint64_t buffers = o.lends ? 0 : uint64_t{to_server + to_client} * o.buffer_bytes;
     bytes = rings + buffers;
     memory.reset(static_cast<uint8_t*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096)));
     std::memset(memory.get(), 0, bytes);
@@ -111,12 +110,22 @@ struct Pair {
     }
     server.make(o, Memory::kPeers, o.server_copy);
     client.make(o, o.lends ? Memory::kLent : Memory::kOwn, o.client_copy);
-    client.receive();  // posts
+    if (o.posts) client.receive();
   }
   ~Pair() {
     server.close();
     client.close();
     for (const int fd : fds) ::close(fd);
+  }
+  // Both sides connect again, over wiped rings.
+  void rejoin() {
+    for (const Ring* ring : {&s2m(), &m2s()})
+      std::memset(static_cast<void*>(ring->head), 0, ring_bytes_of(ring->size));
+    for (Side* side : {&server, &client}) {
+      side->link.violation = nullptr;
+      side->seat.offer(&side->link);
+    }
+    client.receive();
   }
   static uint64_t ring_bytes_of(uint32_t slots) { return sizeof(RingHead) + 16ull * slots; }
   Ring ring_at(uint64_t at, uint32_t slots) {
