@@ -42,11 +42,10 @@ export function renderMemif(stats: Readonly<Record<string, DriverStats>>): strin
 
 /** Empty when nothing was copied and nothing is to be explained. */
 export function renderCopy({ engine, why, counters }: CopyInfo): string {
-  const rows = Object.entries(counters).filter(([, count]) => typeof count === "number");
-  if (why === "" && rows.every(([, count]) => count === 0)) return "";
+  const rows = Object.entries(counters)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => [name, String(count)]);
+  if (why === "" && rows.length === 0) return "";
   const head = `copies by ${engine}${why === "" ? "" : ` (${why})`}`;
-  return `${head}\n${table(
-    [],
-    rows.map(([name, count]) => [name, String(count)]),
-  )}`;
+  return rows.length === 0 ? head : `${head}\n${table([], rows)}`;
 }
