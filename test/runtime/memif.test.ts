@@ -68,16 +68,16 @@ async function join(id: string, port: object, client: object, copy: object) {
   return { a, b, near: openLoopEnd(`${id}-a`), far: openLoopEnd(`${id}-b`) };
 }
 
-const ways: [string, object, object, { engine: string }][] = [
+const ways: [string, object, object, { engine: string; [key: string]: unknown }][] = [
   ["copied", {}, {}, { engine: "cpu" }],
   ["lent", {}, { zeroCopy: true }, { engine: "cpu" }],
   ["ip mode", { mode: "ip" }, {}, { engine: "cpu" }],
   ["thread", {}, {}, { engine: "thread", batchMin: 1, bytesMin: 1 }],
   [
     "model",
-    {},
     { queues: 2 },
-    { engine: "model", batchMin: 1, bytesMin: 1, model: { reorder: true } },
+    { queues: 2 },
+    { engine: "model", batchMin: 1, bytesMin: 1, model: { reorder: true, poison: true } },
   ],
 ];
 for (const [what, port, client, copy] of ways) {
