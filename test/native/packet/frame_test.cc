@@ -61,6 +61,35 @@ TEST(FrameCache, EveryFrameIsTakenOnceUntilNoneIsLeft) {
   EXPECT_EQ(cache.given(), 1024u);
 }
 
+TEST(FrameCache, TakesManyAtOnceAsFarAsThereAre) {
+  auto arena = make_arena(192);
+  FrameCache cache(*arena);
+  uint32_t frames[256];
+  const uint32_t one = cache.take();
+  EXPECT_EQ(cache.take(frames, 150), 150u);
+  EXPECT_EQ(cache.take(frames + 150, 100), 41u);
+  EXPECT_EQ(cache.take(frames, 0), 0u);
+  std::set<uint32_t> seen(frames, frames + 191);
+  seen.insert(one);
+  EXPECT_EQ(seen.size(), 192u);
+  EXPECT_EQ(cache.taken(), 192u);
+  for (const uint32_t f : seen) {
+    EXPECT_EQ(arena->link(f).next, kFrameNone);
+    cache.give(f);
+  }
+}
+
+TEST(FrameArena, ReservesNoMoreThanAShare) {
+  auto arena = make_arena(1024);
+  EXPECT_EQ(arena->reservable(), 768u);
+  EXPECT_TRUE(arena->reserve(700));
+  EXPECT_FALSE(arena->reserve(69));
+  EXPECT_TRUE(arena->reserve(68));
+  arena->unreserve(700);
+  EXPECT_EQ(arena->reserved(), 68u);
+  EXPECT_FALSE(arena->reserve(0xffffffff));
+}
+
 TEST(FrameCache, AClosingCachesRestIsFoundByOthers) {
   auto arena = make_arena(64);
   {
