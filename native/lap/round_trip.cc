@@ -16,11 +16,11 @@ constexpr uint32_t kSeriesMax = 4096;  // remembered at most
 constexpr uint32_t kLooks = 1u << 12;  // between two looks at the clock
 constexpr Time kMeasure = 2 * kMillisecond;
 constexpr Time kPatience = 50 * kMillisecond;  // for the other thread to begin
-constexpr uint32_t kOver = ~0u;
 
 struct Ball {
   alignas(64) std::atomic<uint32_t> count{0};  // even: ours to hit, odd: the other's
   alignas(64) std::atomic<bool> is_there{false};
+  std::atomic<bool> is_over{false};  // a word of its own: the other may just be hitting
 };
 
 // False: the time is up.
@@ -34,9 +34,8 @@ void hit_back(Ball& ball, int core) noexcept {
   thread_settle("np-bounce", core);
   ball.is_there.store(true, std::memory_order_release);
   for (uint32_t next = 1;; next += 2) {
-    uint32_t seen;
-    while ((seen = ball.count.load(std::memory_order_acquire)) != next)
-      if (seen == kOver) return;
+    for (uint32_t looks = 1; ball.count.load(std::memory_order_acquire) != next; ++looks)
+      if (looks % kLooks == 0 && ball.is_over.load(std::memory_order_relaxed)) return;
     ball.count.store(next + 1, std::memory_order_release);
   }
 }
@@ -61,7 +60,7 @@ double measure(Ball& ball, int core) noexcept {
     series[done++] = static_cast<float>(after - now) / kSeries;
     now = after;
   }
-  ball.count.store(kOver, std::memory_order_release);
+  ball.is_over.store(true, std::memory_order_relaxed);
   if (done == 0) return 0;
   std::nth_element(series, series + done / 2, series + done);
   return series[done / 2];

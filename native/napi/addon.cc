@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "napi/copy_lap.h"
 #include "napi/dataplane.h"
 #include "napi/lap.h"
 #include "napi/loop_end.h"
@@ -10,6 +11,7 @@ namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", nodeplane::Dataplane::define(env));
   exports.Set("PathLap", nodeplane::LapObject::define(env));
+  exports.Set("CopyLap", nodeplane::CopyLapObject::define(env));
   exports.Set("LoopEnd", nodeplane::LoopEndObject::define(env));
   exports.Set("Peer", nodeplane::PeerObject::define(env));
   exports.Set("coreRoundTrip", Napi::Function::New<nodeplane::round_trip>(env, "coreRoundTrip"));

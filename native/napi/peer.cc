@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "napi/copy_options.h"
 #include "napi/port_spec.h"
 
 namespace nodeplane {
@@ -72,6 +73,7 @@ PeerOptions options_of(const Napi::Object& o) {
   p.frames.count = static_cast<uint32_t>(number(o, "frames", 8192));
   p.frames.frame_size = static_cast<uint32_t>(number(o, "frameSize", p.frames.frame_size));
   p.frames.huge = flag(o, "hugePages");
+  if (o.Get("copy").IsObject()) p.copy = copy_options_of(o.Get("copy").As<Napi::Object>());
   if (o.Get("load").IsObject()) p.load = load_of(o.Get("load").As<Napi::Object>());
   if (o.Get("packets").IsArray()) {
     const auto list = o.Get("packets").As<Napi::Array>();
@@ -202,6 +204,7 @@ Napi::Value PeerObject::port(const Napi::CallbackInfo& info) {
   out.Set("queues", caps.queues);
   out.Set("description", caps.description);
   out.Set("stats", peer_->port_stats());
+  out.Set("copy", peer_->copy_stats());
   return out;
 }
 

@@ -55,8 +55,18 @@ bool Peer::open(std::string* error) {
     *error = "no eventfd to be had";
     return false;
   }
-  ports_.push_back(open_port(o_.port, *arena_, error));
-  if (ports_[0] && o_.back) ports_.push_back(open_port(*o_.back, *arena_, error));
+  std::string why;
+  if (o_.copy) copy_ = open_copy(*o_.copy, &why);
+  if (!why.empty()) {
+    *error = why;
+    return false;
+  }
+  const auto open = [&](PortSpec spec) {
+    spec.copy = copy_.get();
+    ports_.push_back(open_port(spec, *arena_, error));
+  };
+  open(o_.port);
+  if (ports_[0] && o_.back) open(*o_.back);
   if (!ports_.back()) {
     ports_.pop_back();
     return false;
@@ -125,6 +135,8 @@ std::string Peer::port_stats() {
   for (const auto& port : ports_) all += (all.empty() ? "" : ",") + port->stats_json();
   return "[" + all + "]";
 }
+
+std::string Peer::copy_stats() { return copy_ ? copy_->stats_json() : "{}"; }
 
 Peer::Stats Peer::stats() const noexcept {
   Stats s{};

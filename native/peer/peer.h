@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "copy/copy.h"
 #include "driver/driver.h"
 #include "peer/answer.h"
 #include "peer/check.h"
@@ -64,8 +65,9 @@ struct PeerOptions {
   uint32_t window = 0;            // both: packets on the way at most; 0: no limit
   uint32_t burst = 64;
   FrameArena::Options frames;
-  LoadSpec load;       // send and both
-  bool check = false;  // sink and both: packets are marked ones of the load's flows
+  std::optional<CopyOptions> copy;  // for ports that copy; else they do it themselves
+  LoadSpec load;                    // send and both
+  bool check = false;               // sink and both: packets are marked ones of the load's flows
   uint32_t check_first_flow = 0, check_flows = 1;
   std::vector<Echo::Address> addresses;  // echo
   uint8_t mac[6] = {};                   // echo; zero: the port's
@@ -97,6 +99,7 @@ class Peer {
   const PortCaps& caps() const noexcept { return caps_; }
   std::vector<std::string> news();  // of the ports; none after close
   std::string port_stats();         // what the drivers count: a JSON array
+  std::string copy_stats();         // and the copy engine: a JSON object
 
  private:
   struct Place {  // one queue of one port
@@ -127,6 +130,7 @@ class Peer {
   const PeerOptions o_;
   PortCaps caps_;
   std::unique_ptr<FrameArena> arena_;  // outlives the ports
+  std::unique_ptr<CopyEngine> copy_;   // so does this
   std::unique_ptr<FrameCache> frames_;
   std::mutex ports_lock_;
   std::vector<std::unique_ptr<Port>> ports_;

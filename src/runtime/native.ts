@@ -199,6 +199,8 @@ export interface NativePeerOptions {
   frames?: number;
   frameSize?: number;
   hugePages?: boolean;
+  /** Who copies for its ports; they themselves without. An engine that is not to be had is an error. */
+  copy?: NativeCopy;
   /** send and both: a load, or these packets in turn. */
   load?: NativeLoad;
   packets?: Uint8Array[];
@@ -247,15 +249,54 @@ export interface NativePeer {
   stats(): NativePeerStats;
   /** What happened on its ports since the last call. */
   news(): string[];
-  /** `stats`: what the drivers count, a JSON array. */
-  port(): Omit<NativePort, "id"> & { stats: string };
+  /** `stats`: what the drivers count, a JSON array. `copy`: what the engine counts, an object. */
+  port(): Omit<NativePort, "id"> & { stats: string; copy: string };
   /** When its time or count is over, or it was stopped. The ports stay open. Takes a thread of libuv's pool. */
   finished(): Promise<NativePeerStats>;
   /** Ends it and closes its ports. `balanced`: every frame came back. */
   stop(): Promise<NativePeerStats & { balanced: boolean }>;
 }
 
+export interface CopyLapOptions {
+  /** Driver memif, one queue, the same socket and id. */
+  server: NativePortSpec;
+  client: NativePortSpec;
+  /** The server's. */
+  copy: NativeCopy;
+  /** Of every packet. */
+  bytes: number;
+  frameSize: number;
+  /** Of either side. */
+  frames: number;
+  /** Packets of one turn, at most 256. */
+  batch: number;
+  workerCore: number;
+  otherCore: number;
+}
+
+/** The worker's time by the CPU's tick counter. Idle turns moved nothing and found no copy finished. */
+export interface CopyLapResult {
+  packets: number;
+  turns: number;
+  idleTurns: number;
+  busyNs: number;
+  idleNs: number;
+  /** From the first turn to the last packet. */
+  wholeNs: number;
+}
+
+/** What a memif server's copies leave on the worker's core, for bench copy. Laps wait. */
+export interface NativeCopyLap {
+  /** Client to server; turns at least turnNs apart. Throws when a packet is missing or mangled. */
+  receive(packets: number, turnNs: number): CopyLapResult;
+  send(packets: number, turnNs: number): CopyLapResult;
+  /** `why`: another engine than asked for. `stats`: a JSON object. */
+  info(): { engine: string; why: string; stats: string };
+  close(): void;
+}
+
 export interface NativeModule {
+  CopyLap: new (options: CopyLapOptions) => NativeCopyLap;
   LoopEnd: new (cable: string) => NativeLoopEnd;
   /** Nanoseconds for a cache line from one core to another and back; 0 if it cannot be told. */
   coreRoundTrip(core: number, other: number): number;
