@@ -43,7 +43,7 @@ export function renderMemif(stats: Readonly<Record<string, DriverStats>>): strin
 /** Empty when nothing was copied and nothing is to be explained. */
 export function renderCopy({ engine, why, counters }: CopyInfo): string {
   const rows = Object.entries(counters)
-    .filter(([, count]) => count > 0)
+    .filter(([, count]) => count !== 0 && count !== false)
     .map(([name, count]) => [name, String(count)]);
   if (why === "" && rows.length === 0) return "";
   const head = `copies by ${engine}${why === "" ? "" : ` (${why})`}`;

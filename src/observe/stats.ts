@@ -109,8 +109,8 @@ export function ratesOf(before: Stats, after: Stats, seconds: number): Rates {
     seconds,
     ports: Object.fromEntries(ports),
     newFlows: per(after.counts.flow_new, before.counts.flow_new),
-    copies: per(after.copy.counters.copies ?? 0, before.copy.counters.copies),
-    copiedBytes: per(after.copy.counters.bytes ?? 0, before.copy.counters.bytes),
+    copies: per(Number(after.copy.counters.copies), Number(before.copy.counters.copies)),
+    copiedBytes: per(Number(after.copy.counters.bytes), Number(before.copy.counters.bytes)),
     drops: Object.fromEntries(drops.filter(([, rate]) => rate > 0)),
     flows: after.info.flows4 + after.info.flows6,
   };

@@ -31,10 +31,11 @@ export function chooseCopy(model: Model, offline: boolean): CopyChoice {
   const { engine, core, bytesMin, batchMin, queues, model: software } = model.settings.copy;
   const chosen = !offline && wantsDsa(model) ? chooseDsaQueues(queues) : { queues: [], why: "" };
   const isMissed = chosen.queues.length === 0 || queues.length > 0;
+  const isCpu = offline || (chosen.queues.length === 0 && (engine === "auto" || engine === "dsa"));
   const { latencyUs, ...rest } = software;
   return {
     native: {
-      engine: offline ? "cpu" : engine,
+      engine: isCpu ? "cpu" : engine,
       core: core ?? -1,
       bytesMin,
       batchMin,

@@ -23,8 +23,8 @@ export interface CopyInfo {
   readonly engine: string;
   /** Why it is not the one wished for; empty: it is. */
   readonly why: string;
-  /** What it counted. */
-  readonly counters: Readonly<Record<string, number>>;
+  /** What it counted, and what it says of itself. */
+  readonly counters: Readonly<Record<string, number | boolean>>;
 }
 
 /** What a driver tells of itself, by its own names. */
@@ -173,8 +173,8 @@ export class Dataplane {
 
   copy(): CopyInfo {
     const { engine, why, stats } = this.native.copy();
-    const counters = JSON.parse(stats) as Record<string, number>;
-    return { engine, why: [why, this.#copyWhy].filter(Boolean).join(": "), counters };
+    const counters = JSON.parse(stats) as CopyInfo["counters"];
+    return { engine, why: [why, this.#copyWhy].filter(Boolean).join("; "), counters };
   }
 
   /** By port name. */

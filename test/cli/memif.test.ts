@@ -23,6 +23,7 @@ interface Line {
   readonly level: number;
   readonly msg: string;
   readonly port?: string;
+  readonly why?: string;
 }
 
 class Process {
@@ -34,6 +35,7 @@ class Process {
     readonly dir: string,
     readonly name: string,
     port: string,
+    copy = "{ engine: cpu }",
   ) {
     const file = join(dir, `${name}.yaml`);
     writeFileSync(
@@ -43,7 +45,7 @@ ports: [{ name: ${name}, driver: memif, addresses: [192.0.2.1/24], ${port} }]
 control: { socket: ${name}.sock }
 flows: { capacity: 1024 }
 frames: { count: 4096 }
-copy: { engine: cpu }
+copy: ${copy}
 `,
     );
     this.#child = spawn(process.execPath, [command, "run", "-c", file], {
@@ -111,6 +113,18 @@ t.test("a server and its clients", { timeout: 120_000 }, async (t) => {
   });
   t.equal(await server.stop(), 0);
   t.notOk(existsSync(join(dir, "m.sock")), "nothing left behind");
+});
+
+t.test("an engine that cannot be had is told once", { timeout: 60_000 }, async (t) => {
+  const wished = "{ engine: dsa, queues: [wq99.0] }";
+  const server = new Process(t, folder(t), "s", "socket: m.sock", wished);
+  await server.says(/^running$/);
+  t.match(
+    server.lines.filter((l) => /^copies by/.test(l.msg)),
+    [{ level: 40, msg: /^copies by cpu/, why: "wq99.0: there is no such queue" }],
+  );
+  t.match(server.ask("stats"), /^copies by cpu.* \(wq99\.0: there is no such queue\)$/m);
+  t.equal(await server.stop(), 0);
 });
 
 t.test("the library hears of its peers", { timeout: 60_000 }, async (t) => {

@@ -34,7 +34,11 @@ t.test("copies", async (t) => {
     "copies by cpu avx2 (no DSA)",
   );
   t.equal(
-    renderCopy({ engine: "thread", why: "", counters: { copies: 9, full: 0, by_cpu: 4 } }),
+    renderCopy({
+      engine: "thread",
+      why: "",
+      counters: { copies: 9, full: 0, by_cpu: 4, dead: false },
+    }),
     "copies by thread\ncopies  9\nby_cpu  4",
   );
 });

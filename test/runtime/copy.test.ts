@@ -59,5 +59,6 @@ t.test("work queues are looked for only where they would be used", async (t) => 
   t.equal(await why({ ports: [] }), "", "auto, nothing to copy");
   process.env.NODEPLANE_DSA_SYSFS = join(dir, "none");
   t.equal(await why(memif), "there is no DSA work queue");
+  t.equal(chooseCopy(await readModel(memif), false).native.engine, "cpu");
   t.equal(await why({ ...memif, copy: { engine: "thread" } }), "");
 });
