@@ -8,13 +8,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 
 #include "copy/dsa/engine.h"
 #include "copy/model/model.h"
 #include "support/copy_kit.h"
 
-// The hardware's path on a machine without the hardware: the portal is a page of a file, and the
-// instructions that the CPU does not have trap into a handler that hands their 64 bytes to the model.
+// The hardware's path on a machine without the hardware: the portal is a page of a file that may not
+// be written, and the instructions trap (as unknown ones, or at that page; some CPUs have them though
+// CPUID does not say so) into a handler that hands their 64 bytes to the model.
 namespace nodeplane::dsa {
 namespace {
 
@@ -66,12 +68,12 @@ std::atomic<Model*> trap_model;
 std::atomic<uint64_t> trap_count, trap_strange;
 std::atomic<uint64_t> trap_lines;  // of the portal page that were used, one bit each
 
-void on_sigill(int, siginfo_t*, void* context) {
+void on_trap(int number, siginfo_t*, void* context) {
   auto& r = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
   const auto* code = reinterpret_cast<const uint8_t*>(r[REG_RIP]);
   const bool dedicated = std::memcmp(code, kMovdir64b, 5) == 0;
   if (!dedicated && std::memcmp(code, kEnqcmd, 5) != 0) {
-    signal(SIGILL, SIG_DFL);
+    signal(number, SIG_DFL);
     return;
   }
   if (r[REG_RAX] % 64 != 0 || r[REG_RDX] % 64 != 0) trap_strange.fetch_add(1);
@@ -90,17 +92,17 @@ void on_sigill(int, siginfo_t*, void* context) {
 class ConcurrentDevice : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (cpu_can().movdir64b || cpu_can().enqcmd)
-      GTEST_SKIP() << "this CPU has the instructions: they would not trap";
     struct sigaction action = {};
-    action.sa_sigaction = on_sigill;
+    action.sa_sigaction = on_trap;
     action.sa_flags = SA_SIGINFO;
-    ASSERT_EQ(sigaction(SIGILL, &action, &before_), 0);
+    ASSERT_EQ(sigaction(SIGILL, &action, &before_[0]), 0);
+    ASSERT_EQ(sigaction(SIGSEGV, &action, &before_[1]), 0);
     trap_count = trap_strange = trap_lines = 0;
   }
   void TearDown() override {
     engine_.reset();
-    sigaction(SIGILL, &before_, nullptr);
+    sigaction(SIGILL, &before_[0], nullptr);
+    sigaction(SIGSEGV, &before_[1], nullptr);
   }
   void open(bool shared, uint32_t size, const CopyModelOptions& options) {
     const DsaQueue wish{fake_.path, shared, size, 64, 1 << 20, false};
@@ -108,14 +110,25 @@ class ConcurrentDevice : public ::testing::Test {
     std::string error;
     ASSERT_TRUE(open_queue(wish, kPretended, queues.data(), &error)) << error;
     EXPECT_EQ(queues[0].name.rfind("np-wq-", 0), 0u);
+    forbid_portal();
     model_ = std::make_unique<Model>(options, queues[0].limits, -1);
     trap_model = model_.get();
     engine_ = make_engine(std::move(queues), {"dsa", 64, 1});
   }
+  void forbid_portal() {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find(fake_.path) == std::string::npos) continue;
+      auto* page = reinterpret_cast<void*>(std::stoull(line, nullptr, 16));
+      ASSERT_EQ(mprotect(page, 4096, PROT_NONE), 0);
+      return;
+    }
+    FAIL() << "the portal is not mapped";
+  }
   uint64_t counted(const char* name) { return test::number_in(engine_->stats_json(), name); }
 
   FakeDevice fake_;
-  struct sigaction before_ = {};
+  struct sigaction before_[2] = {};
   std::unique_ptr<Model> model_;
   std::unique_ptr<CopyEngine> engine_;
 };
