@@ -7,18 +7,11 @@
 #include "driver/memif/link.h"
 #include "driver/memif/owned.h"
 #include "driver/memif/wire.h"
+#include "driver/memif/words.h"
 
 // What is said on the control channel until a connection stands, and every check of it. No sockets
 // here: bytes and descriptors come in, an answer goes out.
 namespace nodeplane::memif {
-
-// One message as it arrived, with the descriptors that came along.
-struct Heard {
-  uint8_t bytes[kMessageBytes];
-  size_t size = 0;  // as sent; more than kMessageBytes: cut
-  std::vector<Fd> fds;
-  bool fds_cut = false;  // there were more than there was room for
-};
 
 struct Answer {
   bool send = false;  // `message`; with `fd` unless that is -1, it stays the handshake's
@@ -95,12 +88,8 @@ class ClientHandshake {
   uint16_t at_ = 0;  // region or ring that was sent last
 };
 
-// A text of fixed size on the wire, for people: what is not printable becomes a question mark.
-std::string text_of(const uint8_t* bytes, size_t size);
-void put_text(uint8_t* bytes, size_t size, const std::string& text);
-Message disconnect_message(const std::string& why);
-// After the handshake only DISCONNECT is legal. Why the connection ends; `violation` says whose fault.
-std::string end_reason(const Heard& heard, bool* violation);
+// The end, in the same words for the peer and for us.
+Answer refusal(std::string why, bool violation);
 // Empty: the port's wish can be fulfilled at all.
 std::string wish_fault(const Wish& wish);
 

@@ -1,108 +1,22 @@
-#include "driver/memif/hub.h"
-
 #include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
-#include <optional>
-#include <thread>
 
 #include "base/thread.h"
-#include "base/time.h"
-#include "driver/memif/handshake.h"
-#include "driver/memif/socket.h"
+#include "driver/memif/hub_thread.h"
 
 namespace nodeplane::memif {
 namespace {
 
-constexpr Time kHandshakeMax = 5 * kSecond;
-constexpr size_t kGuestsMax = 16;  // unfinished handshakes of one socket; the oldest makes room
-constexpr Time kPauseMin = 100 * kMillisecond;  // of a client between two tries, doubling
 constexpr Time kPauseMax = 2 * kSecond;
-constexpr Time kLook = 100 * kMillisecond;  // for cut regions and filled eventfds
 constexpr Time kLookLeaving = 5 * kMillisecond;
 constexpr Time kNever = ~Time{0};
 constexpr int kEventsMax = 64;
 
-struct Server;
-
-// One port, its connection and what leads to it.
-struct Member {
-  Wish wish;
-  Address address;
-  Seat* seat = nullptr;
-  Server* server = nullptr;  // null: a client
-  Fd socket;                 // of the connection, or of a client's handshake
-  std::unique_ptr<OwnedLink> link;
-  bool leaving = false;  // the link is withdrawn, queues may still use it
-  std::optional<ClientHandshake> handshake;
-  Time deadline = 0;  // of the handshake
-  Time try_at = 0;
-  Time pause = kPauseMin;
-  std::string failure;  // told last, of a client that cannot connect
-  uint64_t untold = 0;  // lines of news for which there was no room
-};
-
-struct Server {
-  Listener listener;
-  std::string name;
-  std::vector<Member*> members;
-  Time deaf_until = 0;  // there was no descriptor for another guest
-};
-
-// A client that has not finished its handshake.
-struct Guest {
-  Fd socket;
-  Server* server;
-  ServerHandshake handshake;
-  Time deadline;
-  std::optional<Heard> parked;  // until the id's last connection is gone
-};
-
-class HubThread final : public Hub {
- public:
-  ~HubThread() override;
-  bool start(std::string* error);
-  bool add(const Wish& wish, Seat* seat, std::string* error) override;
-  void remove(Seat* seat) override;
-
- private:
-  void run();
-  Time next_deadline() const;
-  void hear(int fd, uint32_t events);
-  void tick();
-  bool watch(int fd, uint32_t events, int how = EPOLL_CTL_ADD) const;
-
-  Server* server_of(const Address& address);
-  void accept(Server& server);
-  bool hear_guest(Guest& guest, uint32_t events);
-  bool answer_guest(Guest& guest, Heard& heard);
-  bool refuse_guest(Guest& guest, const std::string& why, bool violation);
-  Place place(Server& server, uint32_t id);
-
-  void connect(Member& member);
-  void hear_server(Member& member);
-  void fail(Member& member, const std::string& why, bool violation);
-
-  void begin(Member& member, std::unique_ptr<OwnedLink> link);
-  void hear_peer(Member& member);
-  void look(Member& member);
-  void end(Member& member, const std::string& why, bool violation, bool say);
-  void finish(Member& member);
-  void tell(Member& member, const std::string& line);
-
-  std::mutex lock_;  // over all that follows
-  std::vector<std::unique_ptr<Member>> members_;
-  std::vector<std::unique_ptr<Server>> servers_;
-  std::vector<std::unique_ptr<Guest>> guests_;  // oldest first
-  bool stopping_ = false;
-  Fd epoll_, wake_;
-  Time now_ = 0;
-  std::thread thread_;
-};
+}  // namespace
 
 // --- the thread ---------------------------------------------------------------------------------
 
@@ -284,101 +198,6 @@ Server* HubThread::server_of(const Address& address) {
   return nullptr;
 }
 
-// --- guests of a server -------------------------------------------------------------------------
-
-void HubThread::accept(Server& server) {
-  errno = 0;
-  Fd socket = server.listener.accept();
-  if (!socket) {
-    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS) return;
-    server.deaf_until = now_ + kLook;
-    watch(server.listener.fd(), 0, EPOLL_CTL_MOD);
-    return;
-  }
-  const auto is_ours = [&](const auto& guest) { return guest->server == &server; };
-  if (static_cast<size_t>(std::count_if(guests_.begin(), guests_.end(), is_ours)) >= kGuestsMax) {
-    const auto oldest = std::find_if(guests_.begin(), guests_.end(), is_ours);
-    refuse_guest(**oldest, "too many unfinished handshakes", false);
-    guests_.erase(oldest);
-  }
-  uint16_t queues = 1;
-  for (const Member* member : server.members) queues = std::max(queues, member->wish.queues);
-  const int fd = socket.get();
-  auto guest = std::make_unique<Guest>(
-      Guest{std::move(socket), &server,
-            ServerHandshake(queues, [this, &server](uint32_t id) { return place(server, id); }),
-            now_ + kHandshakeMax, std::nullopt});
-  if (!send(fd, guest->handshake.hello(), -1) || !watch(fd, EPOLLIN)) return;
-  guests_.push_back(std::move(guest));
-}
-
-Place HubThread::place(Server& server, uint32_t id) {
-  for (Member* member : server.members) {
-    if (member->wish.id != id) continue;
-    // It may have gone and come again in one go.
-    if (member->link != nullptr && !member->leaving) hear_peer(*member);
-    if (member->leaving) finish(*member);
-    return {&member->wish, member->link == nullptr ? Place::kFree
-                           : member->leaving       ? Place::kLeaving
-                                                   : Place::kTaken};
-  }
-  return {};
-}
-
-// These say whether the guest stays.
-bool HubThread::hear_guest(Guest& guest, uint32_t events) {
-  // Nothing is read while a message is parked, only the end is noticed.
-  if (guest.parked) return (events & (EPOLLHUP | EPOLLERR)) == 0;
-  Heard heard;
-  switch (receive(guest.socket.get(), &heard)) {
-    case Arrival::kNothing:
-      return true;
-    case Arrival::kEnd:
-      return refuse_guest(guest, "peer closed the connection", false);
-    case Arrival::kMessage:
-      return answer_guest(guest, heard);
-  }
-  return false;
-}
-
-bool HubThread::answer_guest(Guest& guest, Heard& heard) {
-  const Answer answer = guest.handshake.hear(heard);
-  if (answer.wait) {
-    guest.parked = std::move(heard);
-    watch(guest.socket.get(), 0, EPOLL_CTL_MOD);
-    return true;
-  }
-  if (!answer.refusal.empty()) return refuse_guest(guest, answer.refusal, answer.violation);
-  if (!send(guest.socket.get(), answer.message, -1))
-    return refuse_guest(guest, "peer does not read", false);
-  if (!answer.complete) return true;
-  for (Member* member : guest.server->members) {
-    if (&member->wish != guest.handshake.wish()) continue;
-    member->socket = std::move(guest.socket);
-    watch(member->socket.get(), EPOLLIN, EPOLL_CTL_MOD);
-    begin(*member, guest.handshake.take_link());
-  }
-  return false;
-}
-
-bool HubThread::refuse_guest(Guest& guest, const std::string& why, bool violation) {
-  send(guest.socket.get(), disconnect_message(why), -1);
-  drain(guest.socket.get());
-  const Wish* const wish = guest.handshake.wish();
-  // Who has not said for whom it came is told of by the socket's first port.
-  Member* member = guest.server->members.front();
-  for (Member* one : guest.server->members)
-    if (&one->wish == wish) member = one;
-  {
-    const std::lock_guard hold(member->seat->told_lock);
-    ++member->seat->told.refused;
-    if (violation) ++member->seat->told.violations;
-    member->seat->told.last_reason = why;
-  }
-  tell(*member, "peer " + guest.handshake.peer() + " refused: " + why);
-  return false;
-}
-
 // --- a client's tries ---------------------------------------------------------------------------
 
 void HubThread::connect(Member& member) {
@@ -500,8 +319,6 @@ void HubThread::tell(Member& member, const std::string& line) {
   member.untold = 0;
   news.push_back(whole + line);
 }
-
-}  // namespace
 
 std::shared_ptr<Hub> Hub::get(std::string* error) {
   static std::mutex lock;

@@ -20,13 +20,6 @@
 // A memif peer in a test's hands: its messages one by one, right or wrong.
 namespace nodeplane::memif {
 
-inline Message message_of(MessageType type) {
-  Message message;
-  std::memset(static_cast<void*>(&message), 0, sizeof message);
-  message.type = type;
-  return message;
-}
-
 inline Message init_message(uint32_t id = 0, const std::string& secret = {}, uint8_t mode = 0) {
   Message message = message_of(MessageType::kInit);
   message.init.version = kVersion;
