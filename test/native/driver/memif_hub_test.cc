@@ -418,7 +418,8 @@ TEST(ConcurrentMemifHub, TellsTheReasonThoughMoreWasSentThanRead) {
   RawPeer peer(socket);
   // Everything at once, with descriptors, the first of it wrong.
   EXPECT_TRUE(peer.say(init_message(44)));
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(peer.say(region_message(0, 65536), memory.get()));
+  // The server may have hung up before the last of it.
+  for (int i = 0; i < 5; ++i) peer.say(region_message(0, 65536), memory.get());
   EXPECT_EQ(peer.hear().type, MessageType::kHello);
   const Message bye = peer.hear();
   EXPECT_EQ(bye.type, MessageType::kDisconnect);
