@@ -5,6 +5,7 @@ import { addCheck } from "./cli/check.js";
 import { exitOk, exitUsage, type Rooms } from "./cli/context.js";
 import { addDemo } from "./cli/demo.js";
 import { addDoctor } from "./cli/doctor.js";
+import { addMemifEcho } from "./cli/memif_echo.js";
 import { addPlan } from "./cli/plan.js";
 import { addQueries } from "./cli/query.js";
 import { addReplay } from "./cli/replay.js";
@@ -22,6 +23,7 @@ const commands = [
   addTop,
   addDoctor,
   addDemo,
+  addMemifEcho,
   addBench,
 ];
 

@@ -25,6 +25,8 @@ export type AddCommand = (program: Command, rooms: Rooms) => void;
 
 /** A command failed and has said all there is to say. */
 export class Failed extends Error {}
+/** The same, and it was the command line's fault. */
+export class WrongUsage extends Failed {}
 
 let log: Log | undefined;
 export const theLog = (): Log => {
@@ -65,7 +67,7 @@ export function action<A extends unknown[]>(run: (...args: A) => Promise<void> |
       await run(...args);
     } catch (caught) {
       if (!(caught instanceof Failed)) complain(`nodeplane: ${oneLine(messageOf(caught))}`);
-      process.exitCode = exitFailed;
+      process.exitCode = caught instanceof WrongUsage ? exitUsage : exitFailed;
     }
   };
 }
