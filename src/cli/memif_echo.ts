@@ -52,8 +52,12 @@ function wrong(...lines: string[]): never {
 const number = (text: string): number | string =>
   /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
 
-const optionOf = (path: string): string =>
-  `--${(path.split(".")[2] ?? path).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+/** `ports.0.ringSize` is `--ring-size` here. */
+function optionOf(path: string): string {
+  const key = path.split(".")[2] ?? path;
+  if (key === "addresses") return "--address";
+  return `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+}
 
 /** The configuration's own checks, told in the words of this command's options. */
 async function portOf(rooms: Rooms, o: Options, frames: number): Promise<Port> {
