@@ -243,21 +243,19 @@ uint32_t Queue::transmit_late(Packet* const* packets, uint32_t count, uint32_t s
     }
     Packet& p = *packets[i];
     const uint32_t held = is_sendable(p) ? frames_of(p) : 0;
-    const bool is_held = copier.free() != 0 && out_held_ + held <= half_;
-    const uint32_t need = held != 0 && is_held ? find_room<kMemory>(p, slots, segments) : 0;
-    if (need != 0) {
+    const uint32_t need = held != 0 ? find_room<kMemory>(p, slots, segments) : 0;
+    if (need == 0) {
+      if (held != 0 && !never_fits(slots)) break;
+      refuse(p, Drop::kNotTransmittable, frames);
+    } else if (copier.free() == 0 || out_held_ + held > half_) {
+      refuse(p, Drop::kPeerQuota, frames);
+    } else {
       fill<kMemory>(p, segments, emit);
       copier.push(p.frame, p.length, p.linear, need, held);
       out_.next = static_cast<uint16_t>(out_.next + need);
       out_held_ += held;
       slots -= need;
       sent += p.length;
-    } else if (held == 0 || (is_held && never_fits(slots))) {
-      refuse(p, Drop::kNotTransmittable, frames);
-    } else if (!is_held && slots != 0) {
-      refuse(p, Drop::kPeerQuota, frames);
-    } else {
-      break;
     }
     i++;
   }

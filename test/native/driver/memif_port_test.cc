@@ -5,6 +5,7 @@
 #include <functional>
 #include <thread>
 
+#include "copy/copy.h"
 #include "driver/memif/memif.h"
 #include "support/port_kit.h"
 
@@ -90,6 +91,57 @@ TEST_P(ConcurrentMemifPort, EitherSideRestarts) {
       server = open(left, server_spec);
   }
   ASSERT_TRUE(joined(left, *server, right, *client));
+}
+
+// The engines that work on their own, at their worst, under both sides' ports: content and order.
+TEST(ConcurrentMemifEngines, KeepOrderAndContent) {
+  for (const char* name : {"thread", "model"}) {
+    CopyOptions options;
+    options.engine = name;
+    options.bytes_min = 200;
+    options.model.reorder = options.model.poison = true;
+    options.model.fault_per_million = 20000;
+    options.model.error_per_million = 5000;
+    std::string why;
+    auto engine = open_copy(options, &why);
+    EXPECT_EQ(why, "");
+    PortKit left(8192), right(8192);
+    PortSpec server_spec = memif_spec(name, "server", {{"quota", "6000"}});
+    PortSpec client_spec = memif_spec(name, "client");
+    server_spec.copy = client_spec.copy = engine.get();
+    auto server = open(left, server_spec);
+    auto client = open(right, client_spec);
+    EXPECT_NE(server->caps().description.find(engine->description()), std::string::npos);
+    ASSERT_TRUE(joined(left, *server, right, *client)) << name;
+    const auto settle = [](PortKit& kit, Port& port, PortKit& to, Port& other) {
+      for (int quiet = 0; quiet < 50; ++quiet, usleep(1000)) {
+        port.release(0, *kit.frames);
+        if (!to.take(other).empty()) quiet = 0;
+      }
+    };
+    settle(left, *server, right, *client);
+    settle(right, *client, left, *server);
+    uint32_t sent = 0, got = 0;
+    constexpr uint32_t kTotal = 5000;
+    const auto packet = [](uint32_t i) { return pattern(i % 3 == 0 ? 60 : 60 + i * 37 % 9000, i); };
+    ASSERT_TRUE(within(60000,
+                       [&] {
+                         for (int turn = 0; turn < 50 && got < kTotal; ++turn) {
+                           std::vector<Bytes> some;
+                           for (uint32_t i = 0; i < 20 && sent + i < kTotal; ++i)
+                             some.push_back(packet(sent + i));
+                           server->release(0, *left.frames);
+                           sent += left.send(*server, some);
+                           EXPECT_EQ(server->refused(0), 0u);
+                           for (const Bytes& one : right.take(*client)) {
+                             EXPECT_TRUE(one == packet(got)) << got;
+                             got++;
+                           }
+                         }
+                         return got == kTotal;
+                       }))
+        << name << " " << got;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Copying, ConcurrentMemifPort, testing::Values("false"));

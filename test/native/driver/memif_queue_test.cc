@@ -150,7 +150,9 @@ TEST_P(MemifQueue, EndsAtAnyMoment) {
   for (uint32_t moment = 0; moment < 40; ++moment) {
     LateCopies late(moment);
     late.made_per_poll = moment % 8;
-    Pair pair(options_of(GetParam(), &late));
+    PairOptions options = options_of(GetParam(), &late);
+    options.frames = 1024;
+    Pair pair(options);
     for (uint32_t step = 0; step < moment; ++step) {
       Side& side = step % 2 != 0 ? pair.client : pair.server;
       side.send({pattern(60, step), pattern(9000, step), pattern(1500, step)});
