@@ -12,6 +12,11 @@ export interface Measured {
   readonly median: number;
   readonly max: number;
   readonly samples: readonly number[];
+  /** Of two-core samples: nanoseconds before and after each (cores.ts). */
+  readonly roundTripNs?: readonly (readonly [number, number])[];
+  /** Of ratios: the 95 % interval of the median, and what the median should at least be. */
+  readonly interval?: readonly [number, number];
+  readonly goal?: number;
 }
 
 export interface Skipped {
@@ -82,6 +87,17 @@ export function machineFacts(extra: Report["machine"] = {}): Report["machine"] {
 const round = (n: number): string =>
   n >= 1000 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
 
+const nsPerMicrosecond = 1000;
+
+/** What stands behind the unit: the time per packet of a rate, the interval and goal of a ratio. */
+function judge(c: Measured): string {
+  if (c.unit === "Mpps") return ` (${round(nsPerMicrosecond / c.median)} ns/packet)`;
+  if (!c.interval) return "";
+  const interval = ` (95 %: ${c.interval.map(round).join(" to ")})`;
+  if (c.goal === undefined) return interval;
+  return `${interval}, goal ${c.goal}: ${c.median >= c.goal ? "met" : "MISSED"}`;
+}
+
 /** The table for people. */
 export function renderReport(report: Report): string {
   const head = ["subject", "parameters", "min", "median", "max", "unit"];
@@ -91,12 +107,12 @@ export function renderReport(report: Report): string {
       .join(" ");
     return "skipped" in c
       ? [c.subject, p, "", "skipped:", c.skipped, ""]
-      : [c.subject, p, round(c.min), round(c.median), round(c.max), c.unit];
+      : [c.subject, p, round(c.min), round(c.median), round(c.max), c.unit + judge(c)];
   });
   const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => (r[i] ?? "").length)));
   const line = (cells: readonly string[]) =>
     cells
-      .map((c, i) => (i < 2 ? c.padEnd(widths[i] ?? 0) : c.padStart(widths[i] ?? 0)))
+      .map((c, i) => (i < 2 || i > 4 ? c.padEnd(widths[i] ?? 0) : c.padStart(widths[i] ?? 0)))
       .join("  ")
       .trimEnd();
   const facts = Object.entries(report.machine)

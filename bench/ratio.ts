@@ -1,0 +1,88 @@
+// Ratios of samples that were taken side by side. Two samples make a pair when they are of the same
+// round and the cores were equally far from each other during both; all else says nothing.
+import { type Distance, distanceOf, type Sample } from "./cores.js";
+import { type Measured, measured, median, type Parameters, type Skipped } from "./report.js";
+
+const resamples = 2000;
+/** Half of what lies outside a 95 % interval. */
+const tail = 0.025;
+const pairsMin = 3;
+
+/** Marsaglia's xorshift32: the same interval for the same samples. */
+function makeRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+/** The 95 % interval of the median, by the bootstrap (Efron 1979): medians of samples drawn again. */
+export function medianInterval(values: readonly number[]): [low: number, high: number] {
+  const random = makeRandom(2463534242);
+  const medians = Array.from({ length: resamples }, () =>
+    median(values.map(() => values[Math.floor(random() * values.length)] as number)),
+  ).sort((a, b) => a - b);
+  const at = (share: number) => medians[Math.floor(share * (resamples - 1))] as number;
+  return [at(tail), at(1 - tail)];
+}
+
+export interface Goal {
+  /** What the median ratio should at least be. */
+  readonly atLeast: number;
+}
+
+/** `ours[i] / theirs[i]` of round i, or the other way round where less is better. */
+export function ratio(
+  subject: string,
+  parameters: Parameters,
+  ours: readonly Sample[],
+  theirs: readonly Sample[],
+  goal?: Goal,
+): Measured | Skipped {
+  const values: number[] = [];
+  const counts: Record<Distance, number> = { near: 0, far: 0, mixed: 0, unknown: 0 };
+  ours.forEach((our, i) => {
+    const their = theirs[i];
+    if (!their) return;
+    const distance = distanceOf(our);
+    const isPair = distance === distanceOf(their) && (distance === "near" || distance === "far");
+    counts[isPair ? distance : "mixed"]++;
+    if (isPair && their.value > 0) values.push(our.value / their.value);
+  });
+  if (values.length < pairsMin) {
+    const skipped = `${values.length} pairs of samples in the same state of the cores, of ${ours.length}`;
+    return { subject, parameters, skipped };
+  }
+  return {
+    ...measured(subject, { ...parameters, near: counts.near, far: counts.far }, "ratio", values),
+    interval: medianInterval(values),
+    ...(goal ? { goal: goal.atLeast } : {}),
+  };
+}
+
+/** One case for each state of the cores that there were samples of. */
+export function byDistance(
+  subject: string,
+  parameters: Parameters,
+  unit: string,
+  samples: readonly Sample[],
+): Measured[] {
+  const cases: Measured[] = [];
+  for (const distance of ["near", "far", "mixed", "unknown"] as const) {
+    const own = samples.filter((s) => distanceOf(s) === distance);
+    if (own.length === 0) continue;
+    cases.push({
+      ...measured(
+        subject,
+        { ...parameters, cores: distance },
+        unit,
+        own.map((s) => s.value),
+      ),
+      roundTripNs: own.map((s) => s.roundTripNs),
+    });
+  }
+  return cases;
+}
