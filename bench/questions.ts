@@ -4,6 +4,8 @@ import type { Report } from "./report.js";
 export interface QuestionOptions {
   /** Everything, however long it takes; else the quick form. */
   readonly isFull: boolean;
+  /** Rounds of samples; undefined: as many as the form asks for. */
+  readonly rounds?: number | undefined;
   readonly progress: (done: number, all: number) => void;
 }
 

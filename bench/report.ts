@@ -29,6 +29,10 @@ export interface Report {
   readonly question: string;
   readonly machine: Readonly<Record<string, number | string | boolean>>;
   readonly cases: readonly (Measured | Skipped)[];
+  /** What must be said with the figures: what is measured, what is modelled. */
+  readonly notes?: readonly string[];
+  /** Settings that the figures speak for. */
+  readonly recommended?: Readonly<Record<string, Parameters>>;
 }
 
 /** Middle value; the mean of the two middle ones for an even count. */
@@ -118,5 +122,10 @@ export function renderReport(report: Report): string {
   const facts = Object.entries(report.machine)
     .map(([k, v]) => `${k} ${v}`)
     .join(", ");
-  return [`${report.question}  (${facts})`, line(head), ...rows.map(line)].join("\n");
+  const settings = Object.entries(report.recommended ?? {}).map(([section, values]) => {
+    const inside = Object.entries(values).map(([k, v]) => `${k}: ${v}`);
+    return `recommended:  ${section}: { ${inside.join(", ")} }`;
+  });
+  const notes = [...(report.notes ?? []), ...settings];
+  return [`${report.question}  (${facts})`, line(head), ...rows.map(line), ...notes].join("\n");
 }

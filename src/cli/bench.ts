@@ -1,4 +1,5 @@
 // nodeplane bench: reproducible figures; bench/README.md says what each means.
+import { InvalidArgumentError } from "commander";
 import { questions } from "../../bench/index.js";
 import { renderReport } from "../../bench/report.js";
 import {
@@ -13,7 +14,7 @@ import {
 
 async function bench(
   names: readonly string[],
-  options: { json?: boolean; full?: boolean },
+  options: { json?: boolean; full?: boolean; rounds?: number },
 ): Promise<void> {
   const unknown = names.filter((n) => !questions.some((q) => q.name === n));
   if (unknown.length > 0) {
@@ -32,12 +33,22 @@ async function bench(
       if (tenth > told) complain(`${question.name}: ${tenth * 10} %`);
       told = Math.max(told, tenth);
     };
-    const report = await question.run({ isFull: options.full ?? false, progress });
+    const report = await question.run({
+      isFull: options.full ?? false,
+      rounds: options.rounds,
+      progress,
+    });
     reports.push(report);
     if (!options.json) print(`${renderReport(report)}\n`);
   }
   if (options.json) printJson(reports.length === 1 ? reports[0] : reports);
   if (reports.some((r) => r.cases.length === 0)) throw new Failed();
+}
+
+function wholeNumber(text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError("It must be a whole number.");
+  return n;
 }
 
 export const addBench: AddCommand = (program) => {
@@ -48,6 +59,7 @@ export const addBench: AddCommand = (program) => {
     .description("figures of this machine, interleaved, with min, median and max")
     .option("--json", "one JSON document on standard output; an array for several questions")
     .option("--full", "every case and more samples")
+    .option("--rounds <n>", "so many samples of each case of memif and copy", wholeNumber)
     .addHelpText("after", `\nQuestions:\n${list}`)
     .action(action(bench));
 };

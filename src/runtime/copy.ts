@@ -5,7 +5,8 @@ import type { NativeCopy, NativeDsaQueue } from "./native.js";
 
 const nsPerUs = 1000;
 
-const nativeQueue = (queue: DsaQueue): NativeDsaQueue => {
+/** A work queue as the native side takes it. */
+export const nativeQueue = (queue: DsaQueue): NativeDsaQueue => {
   const shared = queue.mode === "shared";
   return {
     path: queue.path,
