@@ -18,7 +18,12 @@ function flowsOf(dataplane: Dataplane): string[] {
 }
 
 function render(r: DemoReport): string {
-  const { throughput: t } = r;
+  const { throughput: t, memif: m } = r;
+  const pod = !m
+    ? []
+    : [
+        `${m.pod}, a service's endpoint over memif: ${m.answered} of ${m.sent} datagrams answered, p50 ${m.latencyUs.p50} us, p99 ${m.latencyUs.p99} us`,
+      ];
   const bulk = !t
     ? []
     : "skipped" in t
@@ -32,6 +37,7 @@ function render(r: DemoReport): string {
     `failed on live endpoints: ${r.failed}; cut because ${r.removed.endpoint} was removed: ${r.removed.failedAfter}`,
     `latency: p50 ${r.latencyUs.p50} us, p99 ${r.latencyUs.p99} us`,
     ...bulk,
+    ...pod,
     `every packet accounted for: ${r.balanced ? "yes" : "NO"}`,
     "",
     "nodeplane flows (first lines):",
@@ -50,7 +56,8 @@ async function demo(options: { json?: boolean; loop?: boolean }): Promise<void> 
       : await runLoopStory(say, flowsOf, (d) => readStats(d).imbalance === 0);
   if (options.json) printJson(report);
   else print(render(report));
-  if (report.failed > 0 || !report.balanced) throw new Failed();
+  const unanswered = report.memif ? report.memif.sent - report.memif.answered : 0;
+  if (report.failed > 0 || unanswered > 0 || !report.balanced) throw new Failed();
 }
 
 export const addDemo: AddCommand = (program) => {

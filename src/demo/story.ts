@@ -1,13 +1,14 @@
 // The main job on real stacks: clients and servers in namespaces, nodeplane between them on AF_XDP.
-import { type ChildProcess, execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { DatagramResult } from "./datagrams.js";
 import type { RequestResult } from "./load.js";
 import { percentile } from "./percentile.js";
-import { bulk, type Condition, manifests, web, webPort } from "./services.js";
+import { bulk, type Condition, echo, manifests, pod, web, webPort } from "./services.js";
 import {
   clientNet,
   configuration,
@@ -25,6 +26,8 @@ export interface DemoReport {
   latencyUs: { p50: number; p99: number };
   removed: { endpoint: string; failedAfter: number };
   throughput?: { gbitPerSecond: number } | { skipped: string };
+  /** Datagrams to a service whose endpoint is a memif pod. */
+  memif?: { pod: string; sent: number; answered: number; latencyUs: { p50: number; p99: number } };
   flows: string[];
   balanced: boolean;
 }
@@ -38,6 +41,9 @@ const stopTimeoutMs = 5_000;
 const drainMs = 400;
 const phaseMs = 3_000;
 const bulkSeconds = 2;
+const datagrams = 200;
+const flowLines = 8;
+const echoLines = 2;
 const balanceTries = 20;
 
 const sleep = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
@@ -76,7 +82,10 @@ class Story {
   }
 
   #start(namespace: string, args: readonly string[], name: string): ChildProcess {
-    const child = spawnIn(namespace, process.execPath, args);
+    return this.#watch(spawnIn(namespace, process.execPath, args), name);
+  }
+
+  #watch(child: ChildProcess, name: string): ChildProcess {
     let tail = "";
     child.stderr?.on("data", (d: Buffer) => {
       tail = (tail + d.toString()).slice(-2000);
@@ -109,7 +118,8 @@ class Story {
   async open(driver: string): Promise<string> {
     this.#writeManifests();
     const config = join(this.#directory, "nodeplane.yaml");
-    writeFileSync(config, configuration(this.t, driver, this.#socket, "services.json"));
+    const pods = { socket: "pods.sock", address4: pod.node4 };
+    writeFileSync(config, configuration(this.t, driver, this.#socket, "services.json", pods));
     const node = this.#start(this.t.node, [bin, "run", "-c", config], "nodeplane");
     for (const s of this.t.servers) {
       const child = this.#start(
@@ -178,9 +188,37 @@ class Story {
       : { gbitPerSecond: bits / 1e9 };
   }
 
+  /** A pod without any network of the kernel's, not even an interface: it has the socket alone. */
+  startPod(): void {
+    const args = ["--socket", join(this.#directory, "pods.sock"), "--address", pod.address4];
+    const child = spawn("unshare", ["--net", process.execPath, bin, "memif-echo", ...args], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    this.#watch(child, pod.name);
+    child.stdout?.resume();
+  }
+
+  /** Datagrams from a real client to the pod's service. */
+  async datagrams(): Promise<NonNullable<DemoReport["memif"]>> {
+    const args = [echo.address4, String(echo.port), String(datagrams)];
+    const child = this.#start(this.t.client, [beside("datagrams.js"), ...args], "UDP client");
+    let out = "";
+    child.stdout?.on("data", (d: Buffer) => {
+      out += d.toString();
+    });
+    await new Promise<void>((r) => child.once("close", () => r()));
+    const { sent, us } = JSON.parse(out) as DatagramResult;
+    const latencyUs = { p50: percentile(us, 0.5), p99: percentile(us, 0.99) };
+    return { pod: pod.name, sent, answered: us.length, latencyUs };
+  }
+
+  /** The first lines, those of the pod's service among them. */
   flows(): string[] {
     const out = execFileSync(process.execPath, [bin, "flows", "--socket", this.#socket]).toString();
-    return out.trimEnd().split("\n").slice(0, 8);
+    const [head = "", ...lines] = out.trimEnd().split("\n");
+    const echoes = lines.filter((l) => l.includes("demo/echo")).slice(0, echoLines);
+    const others = lines.filter((l) => !echoes.includes(l));
+    return [head, ...echoes, ...others].slice(0, flowLines);
   }
 
   /** Whether every packet is accounted for. Asked again while packets are on their way. */
@@ -226,6 +264,10 @@ export async function runStory(say: Say): Promise<DemoReport> {
       await story.removeServer(removed);
       await unless(phaseMs);
     });
+    say(`${pod.name}: a process without a network answers for ${echo.address4} over memif`);
+    story.startPod();
+    const memif = await story.datagrams();
+    interrupted.signal.throwIfAborted();
     const flows = story.flows();
     say("iperf3 through a service");
     const throughput = await story.throughput();
@@ -260,6 +302,7 @@ export async function runStory(say: Say): Promise<DemoReport> {
         failedAfter: bad.filter((r) => r.server === removed.name).length,
       },
       throughput,
+      memif,
       flows,
       balanced: await story.balanced(),
     };

@@ -155,12 +155,13 @@ export function createTopology(serverCount: number, tag = "demo"): Topology {
   }
 }
 
-/** The node's configuration for this topology; `manifests` is a path relative to it. */
+/** The node's configuration for this topology; `manifests` and `pods` are paths relative to it. */
 export function configuration(
   t: Topology,
   driver: string,
   socket: string,
   manifests: string,
+  pods: { socket: string; address4: string },
 ): string {
   const ports = [
     { name: "client", addresses: [`${clientNet.node4}/24`, `${clientNet.node6}/64`] },
@@ -175,6 +176,7 @@ export function configuration(
       (p) =>
         `  - { name: ${p.name}, driver: ${driver}, addresses: [${p.addresses.map((a) => `"${a}"`).join(", ")}] }`,
     ),
+    `  - { name: pods, driver: memif, socket: ${pods.socket}, addresses: [${pods.address4}/24] }`,
     `node: { name: node-a, addresses: ["${clientNet.node4}"] }`,
     `manifests: [${manifests}]`,
     `control: { socket: ${socket} }`,
