@@ -128,6 +128,19 @@ class FrameCache {
     stock_[count_++] = frame;
     given_++;
   }
+  // Single frames, many at once.
+  void give(const uint32_t* frames, uint32_t count) noexcept {
+    given_ += count;
+    while (count != 0) {
+      if (count_ == kFrameCacheMax) spill();
+      const uint32_t room = kFrameCacheMax - count_;
+      const uint32_t part = count < room ? count : room;
+      for (uint32_t i = 0; i < part; ++i) stock_[count_ + i] = frames[i];
+      count_ += part;
+      frames += part;
+      count -= part;
+    }
+  }
   void give_chain(uint32_t first) noexcept {
     while (first != kFrameNone) {
       const uint32_t next = arena_->links_[first].next;

@@ -89,8 +89,8 @@ class alignas(64) Queue {
   };
   struct Piece {
     uint8_t* at;
-    uint32_t bytes;
-    uint32_t region;
+    uint64_t low;  // of the slot, flags apart
+    uint32_t bytes() const noexcept { return static_cast<uint32_t>(low >> 32); }
   };
   struct Segments {
     uint64_t bytes;
@@ -128,6 +128,8 @@ class alignas(64) Queue {
                         Counters& counters) noexcept;
   template <Memory kMemory>
   uint32_t gather_in(uint32_t most, Piece* pieces) const noexcept;
+  void copy_in(const Piece* pieces, const uint32_t* taken, uint32_t count,
+               Packet* packets) const noexcept;
   template <Memory kMemory>
   uint32_t collect(uint32_t left, Segments& segments, Counters& counters) noexcept;
   template <class Emit>
@@ -159,7 +161,10 @@ class alignas(64) Queue {
   template <Memory kMemory, class Emit>
   void fill(const Packet& p, const Segments& segments, Emit&& emit) noexcept;
   template <Memory kMemory>
-  void write_out(uint16_t index, uint16_t flags, const Piece& piece, uint32_t bytes) noexcept;
+  uint64_t copy_run(Packet* const* packets, const Piece* pieces, uint32_t count,
+                    FrameCache& frames) noexcept;
+  template <Memory kMemory>
+  void write_out(uint32_t index, const uint8_t* at, uint64_t low) noexcept;
   uint32_t frames_of(const Packet& p) const noexcept;
   bool never_fits(uint32_t slots) const noexcept;
   void lend(const Packet& p, uint32_t count) noexcept;

@@ -1,7 +1,7 @@
 // Receiving: the peer's packets out of its slots, or out of the frames that we lent it.
 #include <algorithm>
 
-#include "copy/copy_bytes.h"
+#include "driver/memif/bytes.h"
 #include "driver/memif/memory.h"
 
 namespace nodeplane::memif {
@@ -67,9 +67,26 @@ inline uint32_t Queue::gather_in(uint32_t most, Piece* pieces) const noexcept {
     uint8_t* const bytes = places.locate(at, slot);
     if (bytes == nullptr) break;
     __builtin_prefetch(bytes);
-    pieces[i] = {bytes, slot.length(), 0};
+    pieces[i] = {bytes, slot.low};
   }
   return i;
+}
+
+// Each piece into its frame.
+inline void Queue::copy_in(const Piece* pieces, const uint32_t* taken, uint32_t count,
+                           Packet* packets) const noexcept {
+  uint8_t* const first = arena_.base() + options_.start;
+  const uint32_t frame_shift = frame_shift_;
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t frame = taken[i], bytes = pieces[i].bytes();
+    uint8_t* const to = first + (uint64_t{frame} << frame_shift);
+    copy_packet(to, pieces[i].at, bytes);
+    Packet& p = packets[i];
+    p.data = to;
+    p.frame = frame;
+    p.length = bytes;
+    p.linear = static_cast<uint16_t>(bytes);
+  }
 }
 
 // The packet at `next`, whatever it is: how many slots it has, 0 if it is not all there yet or
@@ -89,7 +106,7 @@ uint32_t Queue::collect(uint32_t left, Segments& segments, Counters& counters) n
       violate(kBadSlot);
       return 0;
     }
-    segments.at[k] = {at, slot.length(), 0};
+    segments.at[k] = {at, slot.low};
     segments.bytes += slot.length();
     const bool is_too_long =
         segments.bytes > kPacketBytesMax || (slot.goes_on() && k + 1 == kSegmentsMax);
@@ -130,11 +147,11 @@ bool Queue::lay(const Segments& segments, Packet& p, FrameCache& frames, Emit&& 
     uint8_t* to = arena_.at(taken[f]) + (f == 0 ? options_.start : 0);
     const uint32_t here = std::min(left, f == 0 ? room_ : frame_size);
     for (uint32_t done = 0; done < here;) {
-      const uint32_t part = std::min(here - done, segment->bytes - from);
+      const uint32_t part = std::min(here - done, segment->bytes() - from);
       emit(to + done, segment->at + from, part);
       done += part;
       from += part;
-      if (from != segment->bytes) continue;
+      if (from != segment->bytes()) continue;
       segment++;
       from = 0;
     }
@@ -158,29 +175,19 @@ uint32_t Queue::receive_now(Packet* packets, uint32_t max, FrameCache& frames,
   Piece pieces[kRun];
   uint32_t taken[kRun];
   Segments segments;
-  uint8_t* const first = arena_.base() + options_.start;
-  const uint32_t frame_shift = frame_shift_;
   uint32_t n = 0;
   while (left != 0 && n < max) {
     uint32_t slots = skipping_ ? 0 : gather_in<kMemory>(std::min({left, max - n, kRun}), pieces);
     if (__builtin_expect(slots != 0, 1)) {
       const uint32_t got = frames.take(taken, slots);
-      for (uint32_t i = 0; i < got; ++i) {
-        uint8_t* const to = first + (uint64_t{taken[i]} << frame_shift);
-        const uint32_t bytes = pieces[i].bytes;
-        copy_bytes(to, pieces[i].at, bytes);
-        Packet& p = packets[n++];
-        p.data = to;
-        p.frame = taken[i];
-        p.length = bytes;
-        p.linear = static_cast<uint16_t>(bytes);
-      }
+      copy_in(pieces, taken, got, packets + n);
+      n += got;
       if (got < slots) count_lost(counters, Drop::kNoFrame, slots - got);
     } else {
       slots = collect<kMemory>(left, segments, counters);
       if (slots == 0) break;
       if (segments.count != 0) {
-        if (lay(segments, packets[n], frames, copy_bytes))
+        if (lay(segments, packets[n], frames, copy_packet))
           n++;
         else
           count_lost(counters, Drop::kNoFrame);
@@ -233,8 +240,8 @@ uint32_t Queue::take_on(uint32_t left, FrameCache& frames, Counters& counters) n
     if (slots != 0) {
       const uint32_t got = frames.take(taken, slots);
       for (uint32_t i = 0; i < got; ++i) {
-        copier.add(arena_.at(taken[i]) + options_.start, pieces[i].at, pieces[i].bytes);
-        copier.push(taken[i], pieces[i].bytes, pieces[i].bytes, 1, 1);
+        copier.add(arena_.at(taken[i]) + options_.start, pieces[i].at, pieces[i].bytes());
+        copier.push(taken[i], pieces[i].bytes(), pieces[i].bytes(), 1, 1);
       }
       in_held_ += got;
       packets += slots;

@@ -4,9 +4,8 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "copy/copy_bytes.h"
+#include "driver/memif/bytes.h"
 #include "driver/memif/memory.h"
-#include "driver/memif/prefetch.h"
 #include "packet/chain.h"
 
 namespace nodeplane::memif {
@@ -110,7 +109,7 @@ inline uint32_t Queue::gather_out(Packet* const* packets, uint32_t most,
     uint8_t* const bytes = places.locate(at, slot);
     if (bytes == nullptr) break;
     prefetch_to_write(bytes);
-    pieces[i] = {bytes, length, slot.region()};
+    pieces[i] = {bytes, slot_low(0, slot.region(), length)};
   }
   return i;
 }
@@ -129,7 +128,7 @@ uint32_t Queue::find_room(const Packet& p, uint32_t slots, Segments& segments) n
       violate(kBadPosted);
       return 0;
     }
-    segments.at[k] = {at, slot.length(), slot.region()};
+    segments.at[k] = {at, slot.low};
     segments.bytes += slot.length();
     if (segments.bytes >= p.length) return segments.count = k + 1;
   }
@@ -137,13 +136,36 @@ uint32_t Queue::find_room(const Packet& p, uint32_t slots, Segments& segments) n
 }
 
 template <Memory kMemory>
-inline void Queue::write_out(uint16_t index, uint16_t flags, const Piece& piece,
-                             uint32_t bytes) noexcept {
-  Slot& slot = out_.at(index);
-  if (kMemory == Memory::kPeers)
-    write_low(slot, slot_low(flags, piece.region, bytes));
-  else
-    write_slot(slot, flags, 0, bytes, static_cast<uint32_t>(piece.at - regions_[0].base));
+inline void Queue::write_out(uint32_t index, const uint8_t* at, uint64_t low) noexcept {
+  Slot& slot = out_.slots[index & out_.mask];
+  write_low(slot, low);
+  if (kMemory == Memory::kOwn) write_high(slot, static_cast<uint32_t>(at - regions_[0].base));
+}
+
+// A run of packets, one slot each: its bytes.
+template <Memory kMemory>
+inline uint64_t Queue::copy_run(Packet* const* packets, const Piece* pieces, uint32_t count,
+                                FrameCache& frames) noexcept {
+  Slot* const slots = out_.slots;
+  const uint32_t mask = out_.mask, next = out_.next;
+  const uint8_t* const base = regions_[0].base;
+  const FrameArena& arena = arena_;
+  uint32_t done[kRun];
+  uint64_t sent = 0;
+  for (uint32_t k = 0; k < count; ++k) {
+    const Packet& p = *packets[k];
+    const Piece piece = pieces[k];
+    copy_packet(piece.at, p.data, piece.bytes());
+    Slot& slot = slots[(next + k) & mask];
+    write_low(slot, piece.low);
+    if (kMemory == Memory::kOwn) write_high(slot, static_cast<uint32_t>(piece.at - base));
+    sent += piece.bytes();
+    done[k] = p.frame;
+    // An empty frame behind it, which nobody makes.
+    if (arena.link(p.frame).next != kFrameNone) frames.give_chain(arena.link(p.frame).next);
+  }
+  frames.give(done, count);
+  return sent;
 }
 
 // One packet into the slots that find_room found.
@@ -153,7 +175,7 @@ void Queue::fill(const Packet& p, const Segments& segments, Emit&& emit) noexcep
   uint32_t left = p.length;
   for (uint32_t k = 0; k < segments.count; ++k) {
     const Piece& piece = segments.at[k];
-    const uint32_t bytes = std::min(left, piece.bytes);
+    const uint32_t bytes = std::min(left, piece.bytes());
     for (uint32_t done = 0; done < bytes;) {
       const Chain::Run run = from.next(bytes - done);
       check(run.bytes != 0, "memif: a packet's frames hold less than it says");
@@ -161,8 +183,8 @@ void Queue::fill(const Packet& p, const Segments& segments, Emit&& emit) noexcep
       done += run.bytes;
     }
     left -= bytes;
-    write_out<kMemory>(static_cast<uint16_t>(out_.next + k), left != 0 ? kSlotNext : 0, piece,
-                       bytes);
+    const auto region = static_cast<uint16_t>(piece.low >> 16);
+    write_out<kMemory>(out_.next + k, piece.at, slot_low(left != 0 ? kSlotNext : 0, region, bytes));
   }
 }
 
@@ -177,13 +199,7 @@ uint32_t Queue::transmit_now(Packet* const* packets, uint32_t count, uint32_t sl
     const uint32_t run =
         gather_out<kMemory>(packets + i, std::min({count - i, slots, kRun}), pieces);
     if (__builtin_expect(run != 0, 1)) {
-      for (uint32_t k = 0; k < run; ++k) {
-        const Packet& p = *packets[i + k];
-        copy_bytes(pieces[k].at, p.data, pieces[k].bytes);
-        write_out<kMemory>(static_cast<uint16_t>(out_.next + k), 0, pieces[k], pieces[k].bytes);
-        sent += pieces[k].bytes;
-        frames.give_chain(p.frame);
-      }
+      sent += copy_run<kMemory>(packets + i, pieces, run, frames);
       out_.next = static_cast<uint16_t>(out_.next + run);
       slots -= run;
       i += run;
@@ -192,7 +208,7 @@ uint32_t Queue::transmit_now(Packet* const* packets, uint32_t count, uint32_t sl
     Packet& p = *packets[i];
     const uint32_t need = is_sendable(p) ? find_room<kMemory>(p, slots, segments) : 0;
     if (need != 0) {
-      fill<kMemory>(p, segments, copy_bytes);
+      fill<kMemory>(p, segments, copy_packet);
       out_.next = static_cast<uint16_t>(out_.next + need);
       slots -= need;
       sent += p.length;
@@ -230,10 +246,10 @@ uint32_t Queue::transmit_late(Packet* const* packets, uint32_t count, uint32_t s
     if (run != 0) {
       for (uint32_t k = 0; k < run; ++k) {
         const Packet& p = *packets[i + k];
-        copier.add(pieces[k].at, p.data, pieces[k].bytes);
+        copier.add(pieces[k].at, p.data, pieces[k].bytes());
         copier.push(p.frame, p.length, p.linear, 1, 1);
-        write_out<kMemory>(static_cast<uint16_t>(out_.next + k), 0, pieces[k], pieces[k].bytes);
-        sent += pieces[k].bytes;
+        write_out<kMemory>(out_.next + k, pieces[k].at, pieces[k].low);
+        sent += pieces[k].bytes();
       }
       out_.next = static_cast<uint16_t>(out_.next + run);
       out_held_ += run;

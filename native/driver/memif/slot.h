@@ -27,11 +27,15 @@ constexpr uint64_t slot_low(uint16_t flags, uint32_t region, uint32_t length) no
 inline void write_low(Slot& slot, uint64_t low) noexcept {
   __atomic_store_n(reinterpret_cast<SlotWord*>(&slot), low, __ATOMIC_RELAXED);
 }
-// Flags are always assigned: a peer that finds an old NEXT joins packets. Metadata is 0.
+// The offset; metadata is 0.
+inline void write_high(Slot& slot, uint32_t offset) noexcept {
+  __atomic_store_n(reinterpret_cast<SlotWord*>(&slot) + 1, uint64_t{offset}, __ATOMIC_RELAXED);
+}
+// Flags are always assigned: a peer that finds an old NEXT joins packets.
 inline void write_slot(Slot& slot, uint16_t flags, uint32_t region, uint32_t length,
                        uint32_t offset) noexcept {
   write_low(slot, slot_low(flags, region, length));
-  __atomic_store_n(reinterpret_cast<SlotWord*>(&slot) + 1, uint64_t{offset}, __ATOMIC_RELAXED);
+  write_high(slot, offset);
 }
 
 inline uint16_t load_index(const uint16_t* at) noexcept {

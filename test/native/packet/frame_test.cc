@@ -79,6 +79,23 @@ TEST(FrameCache, TakesManyAtOnceAsFarAsThereAre) {
   }
 }
 
+TEST(FrameCache, GivesManyAtOnceBeyondWhatItKeeps) {
+  auto arena = make_arena(1024);
+  FrameCache cache(*arena);
+  uint32_t frames[1024];
+  EXPECT_EQ(cache.take(frames, 1024), 1024u);
+  cache.give(frames, 1000);
+  cache.give(frames + 1000, 24);
+  EXPECT_EQ(cache.given(), 1024u);
+  std::set<uint32_t> seen;
+  EXPECT_EQ(cache.take(frames, 1024), 1024u);
+  seen.insert(frames, frames + 1024);
+  EXPECT_EQ(seen.size(), 1024u);
+  cache.give(frames, 1024);
+  cache.flush();
+  EXPECT_EQ(arena->free_count(), 1024u);
+}
+
 TEST(FrameArena, ReservesNoMoreThanAShare) {
   auto arena = make_arena(1024);
   EXPECT_EQ(arena->reservable(), 768u);
