@@ -110,6 +110,15 @@ void load_ends(const TableSet& set, const LoadContext& c, Tables& t) {
     t.output.gso[i] = caps.gso;
     t.output.chains[i] = caps.chains;
     t.output.mtu[i] = t.route.port_mtu[i];
+    const PortRow& row = set.ports[i];
+    ExpressTable::Port& express = t.express.ports[i];
+    std::memcpy(&express.mac, row.mac, sizeof row.mac);
+    express.network = row.network;
+    express.mtu = t.route.port_mtu[i];
+    express.judge =
+        caps.unknown_partial && row.checksum_mode == static_cast<uint8_t>(ChecksumMode::kAuto);
+    express.open = express.mac != 0 && row.host_of == kPortNone &&
+                   row.checksum_mode != static_cast<uint8_t>(ChecksumMode::kCompute);
   }
   t.rewrite.neighbours = c.neighbours;
   t.rewrite.arena = t.originate.arena = t.output.arena = c.arena;

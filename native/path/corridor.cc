@@ -1,5 +1,7 @@
 #include "path/corridor.h"
 
+#include "path/express.h"
+
 namespace nodeplane {
 
 // The whole way of a packet. The order is written here and nowhere else.
@@ -7,8 +9,7 @@ namespace nodeplane {
 // clang-format off
 void corridor(Batch& batch, const Tables& tables, States& states) noexcept {
   batch.generation = tables.generation;
-  batch.live_count = batch.count;
-  for (uint32_t i = 0; i < batch.count; ++i) batch.live[i] = static_cast<uint16_t>(i);
+  express        (batch, tables, states);                      // known and calm: all of it in one go
   pass<Parse>    (batch, tables.parse,     states.parse);      // bytes -> names
   pass<Find>     (batch, tables.conntrack, states.conntrack);  // have we met?
   fresh<Service> (batch, tables.service,   states.service);    // who answers?

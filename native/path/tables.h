@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 
+#include "path/express.h"
 #include "stage/conntrack/conntrack.h"
 #include "stage/nat/nat.h"
 #include "stage/originate/originate.h"
@@ -16,6 +17,7 @@ namespace nodeplane {
 // passed a quiescent point.
 struct Tables {
   uint32_t generation = 0;
+  ExpressTable express;
   Parse::Table parse;
   ConntrackTable conntrack;
   Service::Table service;
@@ -31,6 +33,7 @@ struct Tables {
 
 // One worker's own state of every stage.
 struct States {
+  ExpressState express;
   Parse::State parse;
   ConntrackState conntrack;
   Service::State service;

@@ -79,6 +79,11 @@ class FlowTable {
   // Called for every hit and for the first packet.
   void touch(uint32_t worker, FlowRef ref, uint32_t bytes, uint8_t tcp_flags, uint8_t protocol,
              Time now) noexcept;
+  // What touch does to a record whose state the packet cannot change.
+  static void count(Side& side, uint32_t bytes, uint8_t tcp_flags, uint32_t now_ms) noexcept;
+  static uint32_t clock_ms(Time now) noexcept { return static_cast<uint32_t>(now / kMillisecond); }
+  // Its time has certainly not run out: this direction was seen lately enough.
+  bool is_young(const Side& side, uint8_t protocol, uint32_t now_ms) const noexcept;
   // Its time has run out, though no timer has visited it yet.
   bool expired(FlowRef ref, uint8_t protocol, Time now) const noexcept;
   // Timer visits of this worker's wheel up to `now`, at most `budget` of them. Writes what went away
@@ -109,7 +114,6 @@ class FlowTable {
     if (protocol == kProtocolIcmp || protocol == kProtocolIcmp6) return kTimerIcmp;
     return protocol == kProtocolSctp ? kTimerSctp : kTimerUdp;
   }
-  static uint32_t clock_ms(Time now) noexcept { return static_cast<uint32_t>(now / kMillisecond); }
   uint32_t timeout_ms(uint8_t protocol, uint32_t state) const noexcept {
     return timeouts_[timer_class(protocol)][state].load(std::memory_order_relaxed);
   }
@@ -179,27 +183,37 @@ inline typename F::Side& FlowTable<F>::side(FlowRef ref) const noexcept {
 }
 
 template <class F>
-inline void FlowTable<F>::touch(uint32_t worker, FlowRef ref, uint32_t bytes, uint8_t tcp_flags,
-                                uint8_t protocol, Time now) noexcept {
+inline void FlowTable<F>::count(Side& s, uint32_t bytes, uint8_t tcp_flags,
+                                uint32_t now_ms) noexcept {
   constexpr auto relaxed = std::memory_order_relaxed;
-  Side& s = side(ref);
   s.packets.store(s.packets.load(relaxed) + 1, relaxed);
   s.bytes.store(s.bytes.load(relaxed) + bytes, relaxed);
-  s.last_seen.store(clock_ms(now), relaxed);
+  s.last_seen.store(now_ms, relaxed);
   const uint8_t seen = s.tcp_flags.load(relaxed);
   if ((seen | tcp_flags) != seen) s.tcp_flags.store(seen | tcp_flags, relaxed);
-  const bool stirred = (kFlowStirred[ref.direction] >> s.state.load(relaxed)) & 1;
+}
+
+template <class F>
+inline void FlowTable<F>::touch(uint32_t worker, FlowRef ref, uint32_t bytes, uint8_t tcp_flags,
+                                uint8_t protocol, Time now) noexcept {
+  Side& s = side(ref);
+  count(s, bytes, tcp_flags, clock_ms(now));
+  const bool stirred = (kFlowStirred[ref.direction] >> s.state.load(std::memory_order_relaxed)) & 1;
   if (__builtin_expect((tcp_flags & kTcpStirring) != 0 || stirred, 0)) {
     stir(worker, ref, tcp_flags, protocol, now);
   }
 }
 
 template <class F>
+inline bool FlowTable<F>::is_young(const Side& s, uint8_t protocol,
+                                   uint32_t now_ms) const noexcept {
+  const uint32_t age = now_ms - s.last_seen.load(std::memory_order_relaxed);
+  return age < timeout_ms(protocol, s.state.load(std::memory_order_relaxed));
+}
+
+template <class F>
 inline bool FlowTable<F>::expired(FlowRef ref, uint8_t protocol, Time now) const noexcept {
-  const Side& s = side(ref);
-  const uint32_t age = clock_ms(now) - s.last_seen.load(std::memory_order_relaxed);
-  const uint32_t limit = timeout_ms(protocol, s.state.load(std::memory_order_relaxed));
-  if (__builtin_expect(age < limit, 1)) return false;
+  if (__builtin_expect(is_young(side(ref), protocol, clock_ms(now)), 1)) return false;
   return deadline(ref.record, now) <= now;
 }
 

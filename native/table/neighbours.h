@@ -50,6 +50,21 @@ class NeighbourTable {
     return state_of(e.hop.load(std::memory_order_acquire)) == NeighbourState::kReachable &&
            now >= e.confirmed.load(std::memory_order_relaxed) + reachable_ms * kMillisecond;
   }
+  // What a packet to a neighbour wears, as it lies. False: it does not answer, or was confirmed at
+  // `since` or before, and is due to be asked again.
+  struct Way {
+    uint16_t port;
+    uint64_t mac;
+  };
+  bool way(uint32_t index, Time since, Way* out) const noexcept {
+    const Entry& e = entries_[index];
+    const uint64_t word = e.hop.load(std::memory_order_acquire);
+    const NeighbourState state = state_of(word);
+    *out = Way{static_cast<uint16_t>(word >> 48 & 0xff), word & 0xffff'ffff'ffff};
+    if (state == NeighbourState::kStatic) return true;
+    return state == NeighbourState::kReachable &&
+           e.confirmed.load(std::memory_order_relaxed) > since;
+  }
   IpAddress address(uint32_t index, uint8_t* family) const noexcept;
   bool names(uint32_t index, uint16_t port, uint8_t family,
              const IpAddress& address) const noexcept;

@@ -1,9 +1,10 @@
-#include "support/corridor_kit.h"
+#include "support/corridor_twins.h"
 
 // The whole corridor with tables like a node's: packets that mean something (a small world of
 // addresses and ports, so that flows, replies, errors and neighbours meet), bent by the fuzzer, and
 // packets that mean nothing. After every batch the books balance and every frame is accounted for
-// (CorridorKit); the sanitizers see the rest.
+// (CorridorKit), and the node without the express lane has done the same (CorridorTwins); the
+// sanitizers see the rest.
 namespace nodeplane::test {
 namespace {
 
@@ -161,6 +162,10 @@ CorridorKit::In make(Source& in) {
   return out;
 }
 
+void same(const std::string& difference) {
+  if (!difference.empty()) CorridorKit::die(("the twins differ in " + difference).c_str());
+}
+
 }  // namespace
 }  // namespace nodeplane::test
 
@@ -169,13 +174,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace nodeplane::test;
   constexpr int kLivesMax =
       512;  // one world serves many inputs: making it costs more than using it
-  static std::unique_ptr<CorridorKit> kit;
+  static std::unique_ptr<CorridorTwins> kit;
   static int lives = 0;
   Source in(data, size);
   const uint8_t settings = in.byte();
   if (!kit || ++lives > kLivesMax) {
     kit.reset();
-    kit = std::make_unique<CorridorKit>((settings & 1) != 0, (settings & 2) != 0);
+    kit = std::make_unique<CorridorTwins>((settings & 1) != 0, (settings & 2) != 0);
     lives = 0;
   }
   while (in.more()) {
@@ -184,10 +189,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (int i = shape % 8; i >= 0; --i) batch.push_back(make(in));
     // A batch that fills the array: equal packets, as a flood has them.
     if (shape == 0xff) batch.resize(kBatchSize, batch[0]);
-    kit->run(batch);
-    if (shape & 0x20) kit->advance(in.byte() * kSecond);
+    same(kit->run(batch));
+    if (shape & 0x20) same(kit->advance(in.byte() * kSecond));
     if (shape & 0x40) kit->publish((settings & 1) != 0, (settings & 2) != 0, shape % 4);
   }
-  kit->finish_waiting();
+  same(kit->finish_waiting());
   return 0;
 }

@@ -1,0 +1,368 @@
+#include "path/express.h"
+
+#include <bit>
+#include <cstddef>
+#include <cstring>
+
+#include "base/sum.h"
+#include "path/tables.h"
+#include "stage/conntrack/meet.h"
+#include "wire/eth.h"
+#include "wire/ipv4.h"
+#include "wire/ipv6.h"
+#include "wire/tcp.h"
+#include "wire/udp.h"
+
+static_assert(std::endian::native == std::endian::little);
+
+namespace nodeplane {
+namespace {
+
+// Packets of one step. Three steps are under way at once: one is read and its index lines are asked
+// for, one asks for its records, one leaves. That keeps some 64 lines in flight and what is looked
+// at twice in the first cache.
+constexpr uint32_t kStep = 32;
+constexpr uint32_t kStages = 3;
+constexpr uint32_t kMarks = 4096;  // a power of two
+constexpr uint32_t kPauseBatches = 15;
+constexpr uint64_t kMacMask = 0xffff'ffff'ffff;
+constexpr uint16_t kTtlDelta = 0xfffe;  // one off the TTL, as it adds to a one's complement sum
+constexpr uint32_t kHopEnd = 0xffff;    // what no neighbour, or the very last, has
+constexpr uint32_t kL3 = sizeof(wire::EthHeader);
+constexpr uint32_t kTcpMin = wire::kTcpHeaderMin;
+constexpr uint32_t kUdpMin = wire::kUdpHeaderLength;
+
+template <class T>
+T load(const uint8_t* p) noexcept {
+  T v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+void store(uint8_t* p, T v) noexcept {
+  std::memcpy(p, &v, sizeof v);
+}
+constexpr uint32_t host16(uint16_t v) noexcept { return __builtin_bswap16(v); }
+// Of two 16-bit words.
+constexpr uint16_t fold(uint32_t sum) noexcept { return static_cast<uint16_t>(sum + (sum >> 16)); }
+
+// What a family's header looks like.
+template <class F>
+struct Header;
+template <>
+struct Header<V4> {
+  static constexpr uint32_t kBytes = wire::kIpv4HeaderMin;
+  static constexpr uint16_t kEthertype = 0x0008;  // as it lies
+};
+template <>
+struct Header<V6> {
+  static constexpr uint32_t kBytes = wire::kIpv6HeaderLength;
+  static constexpr uint16_t kEthertype = 0xdd86;
+};
+
+// Packets of one family on their way through the steps.
+template <class F>
+struct Lane {
+  uint32_t count = 0;
+  uint16_t who[kStep];
+  uint16_t ip_bytes[kStep];
+  uint8_t tcp_flags[kStep];
+  uint32_t hashes[kStep];
+  typename F::Key keys[kStep];
+};
+
+// The packets of a batch that must walk, and marks of their connections: who comes behind one of
+// them in its connection walks behind it.
+struct Walkers {
+  uint64_t bits[kBatchRoom / 64 + 1] = {};
+  uint32_t count = 0;
+  uint64_t marks[kMarks / 64];
+
+  void mark(uint32_t what) noexcept {
+    if (count++ == 0) std::memset(marks, 0, sizeof marks);
+    what &= kMarks - 1;
+    marks[what / 64] |= uint64_t{1} << (what % 64);
+  }
+  bool marked(uint32_t what) const noexcept {
+    what &= kMarks - 1;
+    return count != 0 && (marks[what / 64] >> (what % 64) & 1) != 0;
+  }
+  void add(uint32_t index) noexcept { bits[index / 64] |= uint64_t{1} << (index % 64); }
+};
+
+// The IP header as parse wants it, without options or extensions, and a TTL to spare. Gives the IP
+// packet's length and the key but for what goes with the ports. A source that cannot be one is not
+// looked for: no such packet ever made a record.
+bool read_header(const uint8_t* ip, uint32_t held, KeyV4& key, uint32_t* ip_bytes,
+                 uint8_t* protocol) noexcept {
+  constexpr uint64_t kLow = 0xffffffff;
+  constexpr uint64_t kShape = 0xff3f'0000'0000'00ff;  // version and length, fragment
+  const uint64_t a = load<uint64_t>(ip), b = load<uint64_t>(ip + 8);
+  const uint32_t bytes = host16(static_cast<uint16_t>(a >> 16));
+  // A one's complement sum is all ones when the plain sum is a multiple of that (RFC 1071).
+  const uint64_t sum = (a & kLow) + (a >> 32) + (b & kLow) + (b >> 32) + load<uint32_t>(ip + 16);
+  const bool odd = (((a ^ 0x45) & kShape) != 0) | ((b & 0xff) <= 1) | (bytes > held);
+  if (odd || sum % 0xffff != 0) return false;
+  std::memcpy(&key, ip + 12, 8);
+  *ip_bytes = bytes;
+  *protocol = static_cast<uint8_t>(b >> 8);
+  return true;
+}
+
+bool read_header(const uint8_t* ip, uint32_t held, KeyV6& key, uint32_t* ip_bytes,
+                 uint8_t* protocol) noexcept {
+  const uint64_t a = load<uint64_t>(ip);
+  const uint32_t bytes = wire::kIpv6HeaderLength + host16(static_cast<uint16_t>(a >> 32));
+  if (((a & 0xf0) != 0x60) | (a >> 56 <= 1) | (bytes > held)) return false;
+  std::memcpy(&key, ip + 8, 32);
+  *ip_bytes = bytes;
+  *protocol = static_cast<uint8_t>(a >> 48);
+  return true;
+}
+
+// The last eight bytes of a key in one store: ports, network, protocol, zero.
+template <class Key>
+void put_tail(Key& key, const uint8_t* l4, uint16_t network, uint8_t protocol) noexcept {
+  static_assert(offsetof(Key, sport) + 8 == sizeof(Key) &&
+                offsetof(Key, network) == sizeof(Key) - 4);
+  const uint64_t tail = load<uint32_t>(l4) | uint64_t{network} << 32 | uint64_t{protocol} << 48;
+  std::memcpy(&key.sport, &tail, 8);
+}
+
+uint32_t address_sum(const KeyV4& key) noexcept { return sum_words(key.src) + sum_words(key.dst); }
+uint32_t address_sum(const KeyV6& key) noexcept { return sum_words(key.src) + sum_words(key.dst); }
+
+// As parse judges it: the field may hold the pseudo-header's sum only.
+template <class Key>
+bool may_be_partial(const Key& key, uint16_t field, uint32_t length) noexcept {
+  if (sizeof key == sizeof(KeyV4) && key.protocol == kProtocolUdp && field == 0) return false;
+  const uint64_t sum = uint64_t{address_sum(key)} + sum_words(__builtin_bswap32(length)) +
+                       __builtin_bswap16(key.protocol);
+  return sum_fold(sum) == field;
+}
+
+// Reads a packet into its family's lane. False: it has to walk, and nothing is known of its flow.
+template <class F>
+bool read(const Packet& p, uint32_t index, const ExpressTable::Port& port, Lane<F>& lane) noexcept {
+  constexpr uint32_t kL4 = kL3 + Header<F>::kBytes;
+  const uint32_t at = lane.count;
+  typename F::Key& key = lane.keys[at];
+  const uint8_t* const l4 = p.data + kL4;
+  uint32_t ip_bytes;
+  uint8_t protocol;
+  // No TCP or UDP header ends before this.
+  if (p.length < kL4 + kUdpMin ||
+      !read_header(p.data + kL3, p.length - kL3, key, &ip_bytes, &protocol))
+    return false;
+  const uint32_t payload = ip_bytes - Header<F>::kBytes;
+  uint32_t covered = payload;
+  uint16_t field;
+  if (protocol == kProtocolTcp) {
+    if (ip_bytes < Header<F>::kBytes + kTcpMin) return false;
+    const uint32_t word = load<uint16_t>(l4 + 12);  // header length in 32-bit words, flags
+    const uint32_t header = (word & 0xf0) >> 2;
+    if ((header < kTcpMin) | (header > payload)) return false;
+    lane.tcp_flags[at] = static_cast<uint8_t>(word >> 8);
+    field = load<uint16_t>(l4 + wire::kTcpChecksumOffset);
+  } else if (protocol == kProtocolUdp) {
+    if (ip_bytes < Header<F>::kBytes + kUdpMin) return false;
+    covered = host16(load<uint16_t>(l4 + 4));
+    if ((covered < kUdpMin) | (covered > payload)) return false;
+    lane.tcp_flags[at] = 0;
+    field = load<uint16_t>(l4 + wire::kUdpChecksumOffset);
+  } else {
+    return false;
+  }
+  put_tail(key, l4, port.network, protocol);
+  if (port.judge && may_be_partial(key, field, covered)) return false;
+  lane.who[at] = static_cast<uint16_t>(index);
+  lane.ip_bytes[at] = static_cast<uint16_t>(ip_bytes);
+  lane.count = at + 1;
+  return true;
+}
+
+// One packet's whole way out. What it needs of the tables, looked up once per batch.
+struct Way {
+  Batch& batch;
+  const Tables& tables;
+  Output::State& output;
+  Walkers& walkers;
+  uint32_t now_ms;
+  uint32_t hop_tag;  // of a next hop found in this generation
+  Time reachable;    // what was confirmed before this is old
+  uint32_t hits = 0;
+};
+
+[[gnu::always_inline]] inline void put_l4(uint8_t* l4, uint8_t protocol, const void* ports,
+                                          uint16_t delta) noexcept {
+  std::memcpy(l4, ports, 4);
+  if (protocol == kProtocolTcp) {
+    uint8_t* const field = l4 + wire::kTcpChecksumOffset;
+    store(field, inverted(fold(uint32_t{inverted(load<uint16_t>(field))} + delta)));
+    return;
+  }
+  // Zero means that there is none and stays; one that comes to zero is sent as ones (RFC 768).
+  uint8_t* const field = l4 + wire::kUdpChecksumOffset;
+  const uint16_t before = load<uint16_t>(field);
+  if (before == 0) return;
+  const uint16_t after = inverted(fold(uint32_t{inverted(before)} + delta));
+  store(field, after == 0 ? uint16_t{0xffff} : after);
+}
+
+void rewrite_ip(uint8_t* ip, const SideV4& side) noexcept {
+  static_assert(offsetof(SideV4, new_dst) == offsetof(SideV4, new_src) + 4);
+  std::memcpy(ip + 12, &side.new_src, 8);
+  ip[8]--;
+  const uint32_t sum = uint32_t{inverted(load<uint16_t>(ip + 10))} + side.l3_delta;
+  store(ip + 10, inverted(fold(uint32_t{fold(sum)} + kTtlDelta)));
+}
+
+void rewrite_ip(uint8_t* ip, const SideV6& side) noexcept {
+  static_assert(offsetof(SideV6, new_dst) == offsetof(SideV6, new_src) + 16);
+  std::memcpy(ip + 8, side.new_src, 32);
+  ip[7]--;
+}
+
+// True: it is on its way. False: it walks.
+template <class F>
+bool leave(Way& way, const Lane<F>& lane, uint32_t at) noexcept {
+  const typename F::Key& key = lane.keys[at];
+  FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
+  const FlowRef ref = flows.find(key, lane.hashes[at]);
+  if (__builtin_expect(ref.record == kRecordNone, 0)) {
+    way.walkers.mark(lane.hashes[at]);
+    return false;
+  }
+  typename F::Side& side = flows.side(ref);
+  const uint32_t hop = side.next_hop.load(std::memory_order_relaxed) ^ way.hop_tag;
+  const uint32_t state = side.state.load(std::memory_order_relaxed);
+  bool walks = (side.generation.load(std::memory_order_relaxed) != way.tables.generation) |
+               (hop >= kHopEnd) | ((lane.tcp_flags[at] & kTcpStirring) != 0) |
+               ((kFlowStirred[ref.direction] >> state & 1) != 0) |
+               !flows.is_young(side, key.protocol, way.now_ms);
+  if (__builtin_expect(way.walkers.count != 0, 0))
+    walks |= way.walkers.marked(ref.record) | way.walkers.marked(lane.hashes[at]);
+  if (__builtin_expect(walks, 0)) {
+    way.walkers.mark(ref.record);
+    return false;
+  }
+  const uint32_t ip_bytes = lane.ip_bytes[at];
+  NeighbourTable::Way out;
+  walks = !way.tables.route.neighbours->way(hop, way.reachable, &out);
+  const ExpressTable::Port& port = way.tables.express.ports[out.port];
+  Output::List& list = way.output.lists[out.port];
+  if (__builtin_expect(walks | (ip_bytes > port.mtu) | (list.count == Output::kListRoom), 0)) {
+    way.walkers.mark(ref.record);
+    return false;
+  }
+  flows.count(side, ip_bytes, lane.tcp_flags[at], way.now_ms);
+  Packet& p = way.batch.packets[lane.who[at]];
+  uint8_t* const data = p.data;
+  store(data, out.mac | port.mac << 48);
+  store(data + 8, static_cast<uint32_t>(port.mac >> 16));
+  rewrite_ip(data + kL3, side);
+  static_assert(offsetof(typename F::Side, new_dport) == offsetof(typename F::Side, new_sport) + 2);
+  put_l4(data + kL3 + Header<F>::kBytes, key.protocol, &side.new_sport, side.l4_delta);
+  p.length = kL3 + ip_bytes;  // what Ethernet padded is cut off
+  p.linear = static_cast<uint16_t>(kL3 + ip_bytes);
+  p.port_out = out.port;
+  p.verdict = Verdict::kSent;
+  list.packets[list.count++] = &p;
+  way.hits++;
+  return true;
+}
+
+template <class F>
+void hash(const ConntrackTable& table, Lane<F>& lane) noexcept {
+  if (lane.count == 0) return;
+  hash_keys<F>(table, lane.keys, lane.count, lane.hashes);
+  for (uint32_t i = 0; i < lane.count; ++i) flows_of<F>(table).prefetch_index(lane.hashes[i]);
+}
+
+template <class F>
+void ask(const ConntrackTable& table, const Lane<F>& lane) noexcept {
+  for (uint32_t i = 0; i < lane.count; ++i)
+    flows_of<F>(table).prefetch_record(lane.hashes[i], lane.keys[i]);
+}
+
+template <class F>
+void leave(Way& way, Lane<F>& lane) noexcept {
+  for (uint32_t i = 0; i < lane.count; ++i)
+    if (!leave(way, lane, i)) way.walkers.add(lane.who[i]);
+  lane.count = 0;
+}
+
+void walk_all(Batch& batch) noexcept {
+  batch.live_count = batch.count;
+  for (uint32_t i = 0; i < batch.count; ++i) batch.live[i] = static_cast<uint16_t>(i);
+}
+
+// Who is left, in order.
+void list_walkers(Batch& batch, const Walkers& walkers, uint32_t end) noexcept {
+  uint32_t count = 0;
+  for (uint32_t base = 0; base < end; base += 64)
+    for (uint64_t bits = walkers.bits[base / 64]; bits != 0; bits &= bits - 1)
+      batch.live[count++] = static_cast<uint16_t>(base + std::countr_zero(bits));
+  for (uint32_t i = end; i < batch.count; ++i) batch.live[count++] = static_cast<uint16_t>(i);
+  batch.live_count = count;
+}
+
+}  // namespace
+
+void express(Batch& batch, const Tables& tables, States& states) noexcept {
+  if (states.express.pause != 0) {
+    states.express.pause--;
+    return walk_all(batch);
+  }
+  Walkers walkers;
+  const Time trusted = tables.route.reachable_ms * kMillisecond;
+  Way way{batch,
+          tables,
+          states.output,
+          walkers,
+          FlowTable<V4>::clock_ms(batch.now),
+          tables.generation << 16,
+          batch.now > trusted ? batch.now - trusted : 0};
+  const ConntrackTable& conntrack = tables.conntrack;
+  Lane<V4> v4[kStages];
+  Lane<V6> v6[kStages];
+  // The first packet of which nothing can be told ends it: who comes behind may belong to it.
+  uint32_t end = batch.count, next = 0;
+  for (uint32_t step = 0; next < end || step * kStep < end + (kStages - 1) * kStep; ++step) {
+    Lane<V4>& read4 = v4[step % kStages];
+    Lane<V6>& read6 = v6[step % kStages];
+    const uint32_t stop = next + kStep < end ? next + kStep : end;
+    for (; next < stop; ++next) {
+      if (next + kStep < batch.count) __builtin_prefetch(batch.packets[next + kStep].data, 1);
+      const Packet& p = batch.packets[next];
+      const ExpressTable::Port& port = tables.express.ports[p.port_in];
+      const bool plain = port.open && p.flags == 0 && p.gso == Gso::kNone && p.linear == p.length &&
+                         p.length >= kL3 + wire::kIpv4HeaderMin &&
+                         (load<uint64_t>(p.data) & kMacMask) == port.mac;
+      bool known = false;
+      if (__builtin_expect(plain, 1)) {
+        const uint16_t type = load<uint16_t>(p.data + 12);
+        known = type == Header<V4>::kEthertype   ? read<V4>(p, next, port, read4)
+                : type == Header<V6>::kEthertype ? read<V6>(p, next, port, read6)
+                                                 : false;
+      }
+      if (__builtin_expect(!known, 0)) end = next;
+      if (end == next) break;
+    }
+    hash(conntrack, read4);
+    hash(conntrack, read6);
+    ask(conntrack, v4[(step + 2) % kStages]);  // the step before
+    ask(conntrack, v6[(step + 2) % kStages]);
+    leave(way, v4[(step + 1) % kStages]);  // the one before that
+    leave(way, v6[(step + 1) % kStages]);
+  }
+  batch.counters->add(Counter::kFlowHit, way.hits);
+  if (way.hits == batch.count) {
+    batch.live_count = 0;
+    return;
+  }
+  if (batch.count >= kStep && way.hits < batch.count / 2) states.express.pause = kPauseBatches;
+  list_walkers(batch, walkers, end);
+}
+
+}  // namespace nodeplane
