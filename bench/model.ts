@@ -8,6 +8,7 @@ import { loadObject } from "../src/sources/file.js";
 export type BenchFamily = 4 | 6;
 export const servicePort = 80;
 const endpointsPerService = 5;
+const endpointsMax = 200;
 
 function addressOf(family: BenchFamily, block: number, i: number): IpText {
   const high = (i >> 8) & 0xff;
@@ -37,7 +38,7 @@ export function services(
     verdict: "balance" as const,
     endpoints: Array.from({ length: endpointsPerService }, (_, e) => ({
       // Few addresses, as on a node: all services' endpoints share its pods.
-      address: addressOf(family, 1, ((i * endpointsPerService + e) % 200) + 2),
+      address: addressOf(family, 1, ((i * endpointsPerService + e) % endpointsMax) + 2),
       port: (8000 + e) as L4Port,
       choosable: true,
       ready: true,
@@ -63,6 +64,14 @@ export function packServices(family: BenchFamily, count: number): Uint8Array {
 
 const endpointMac = "02:00:00:00:02:0b";
 
+/** Of all endpoints that services() makes, behind one port. */
+export const endpointNeighbours = (family: BenchFamily, port: string) =>
+  Array.from({ length: endpointsMax }, (_, i) => ({
+    address: addressOf(family, 1, i + 2),
+    mac: endpointMac,
+    port,
+  }));
+
 export interface BenchModelOptions {
   readonly family: BenchFamily;
   readonly services: number;
@@ -77,11 +86,7 @@ export async function benchModel(o: BenchModelOptions): Promise<Model> {
   const capacity = Math.max(o.flows + (o.flows >> 2), 4096);
   const [net0, net1] =
     o.family === 4 ? ["192.0.2.1/24", "10.1.0.1/16"] : ["2001:db8::1/64", "fd00:1::1/64"];
-  const neighbours = Array.from({ length: 200 }, (_, i) => ({
-    address: addressOf(o.family, 1, i + 2),
-    mac: endpointMac,
-    port: "endpoints",
-  }));
+  const neighbours = endpointNeighbours(o.family, "endpoints");
   const gateway = o.family === 4 ? "192.0.2.254" : "2001:db8::fe";
   const loaded = await loadObject({
     name: o.name,

@@ -4,7 +4,7 @@ import type { Report } from "./report.js";
 export interface QuestionOptions {
   /** Everything, however long it takes; else the quick form. */
   readonly isFull: boolean;
-  /** Rounds of samples; undefined: as many as the form asks for. */
+  /** Rounds of samples; undefined: as many as the form asks for; 1: a short one, without warm-up. */
   readonly rounds?: number | undefined;
   readonly progress: (done: number, all: number) => void;
 }

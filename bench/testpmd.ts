@@ -153,6 +153,12 @@ export class Testpmd {
     };
   }
 
+  /** What its transmit did not take since the start; while it forwards. */
+  async dropped(): Promise<number> {
+    const text = await this.command("show fwd stats all");
+    return Number(/TX-dropped: (\d+)/.exec(text)?.[1]);
+  }
+
   async close(): Promise<void> {
     const child = this.#child;
     if (child.exitCode !== null || child.signalCode !== null) return;

@@ -155,7 +155,7 @@ Napi::Function PeerObject::define(Napi::Env env) {
       env, "Peer",
       {InstanceMethod<&PeerObject::start>("start"), InstanceMethod<&PeerObject::stats>("stats"),
        InstanceMethod<&PeerObject::news>("news"), InstanceMethod<&PeerObject::port>("port"),
-       InstanceMethod<&PeerObject::finished>("finished"),
+       InstanceMethod<&PeerObject::finished>("finished"), InstanceMethod<&PeerObject::rest>("rest"),
        InstanceMethod<&PeerObject::stop>("stop")});
 }
 
@@ -210,6 +210,11 @@ Napi::Value PeerObject::port(const Napi::CallbackInfo& info) {
 
 Napi::Value PeerObject::finished(const Napi::CallbackInfo& info) {
   return end(info.Env(), peer_, false);
+}
+
+Napi::Value PeerObject::rest(const Napi::CallbackInfo& info) {
+  peer_->rest();
+  return info.Env().Undefined();
 }
 
 Napi::Value PeerObject::stop(const Napi::CallbackInfo& info) {

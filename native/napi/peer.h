@@ -21,7 +21,8 @@ class PeerObject : public Napi::ObjectWrap<PeerObject> {
   Napi::Value news(const Napi::CallbackInfo& info);      // () -> string[]
   Napi::Value port(const Napi::CallbackInfo& info);      // () -> {description, mac, mtu, ...}
   Napi::Value finished(const Napi::CallbackInfo& info);  // () -> Promise of stats
-  Napi::Value stop(const Napi::CallbackInfo& info);      // () -> Promise of stats and `balanced`
+  Napi::Value rest(const Napi::CallbackInfo& info);
+  Napi::Value stop(const Napi::CallbackInfo& info);  // () -> Promise of stats and `balanced`
   static void at_exit(void* self);
 
   std::shared_ptr<Peer> peer_;

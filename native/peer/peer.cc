@@ -165,7 +165,7 @@ void Peer::run() noexcept {
       last_.store(now, std::memory_order_relaxed);
     }
     show();
-    rest(now, moved);
+    pause(now, moved);
     now = time_now();
   }
   for (const auto& lane : lanes_)
@@ -288,6 +288,7 @@ void Peer::answer(const Place& place, uint32_t n) noexcept {
 
 // Packets that may be laid now.
 uint64_t Peer::allowed(Time now) noexcept {
+  if (resting_.load(std::memory_order_relaxed)) return 0;
   const uint64_t sent = count(PeerCount::kSent) + waiting_;
   uint64_t most = ~uint64_t{0};
   if (o_.count != 0) most = o_.count > sent ? o_.count - sent : 0;
@@ -351,7 +352,7 @@ uint32_t Peer::send(Lane& lane, uint64_t allowed) noexcept {
   return took - refused;
 }
 
-void Peer::rest(Time now, uint32_t moved) noexcept {
+void Peer::pause(Time now, uint32_t moved) noexcept {
   if (o_.cpu_share < 1) {
     const auto work = static_cast<Time>(o_.cpu_share * kShareSlice);
     if (now - slice_start_ >= work) {

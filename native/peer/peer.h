@@ -89,8 +89,9 @@ class Peer {
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
 
-  bool start();          // false: it was started before
-  void stop() noexcept;  // asks; the thread ends soon
+  bool start();                                   // false: it was started before
+  void stop() noexcept;                           // asks; the thread ends soon
+  void rest() noexcept { resting_.store(true); }  // lays nothing new; goes on receiving
   // Until the thread has ended: stopped, or at its time or count. From any thread.
   void join();
   // After join. Closes the ports; true: every frame came back.
@@ -123,7 +124,7 @@ class Peer {
   uint32_t send(Lane& lane, uint64_t allowed) noexcept;
   uint64_t allowed(Time now) noexcept;
   bool is_done(Time now) noexcept;
-  void rest(Time now, uint32_t moved) noexcept;
+  void pause(Time now, uint32_t moved) noexcept;
   void show() noexcept;
   uint64_t& count(PeerCount c) noexcept { return counts_[static_cast<uint32_t>(c)]; }
 
@@ -156,6 +157,7 @@ class Peer {
   std::mutex join_lock_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> resting_{false};
   std::atomic<bool> running_{false};
   std::atomic<uint64_t> shown_[kPeerCountCount] = {};
   std::atomic<Time> started_{0}, ended_{0}, first_{0}, last_{0};

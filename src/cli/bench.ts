@@ -59,7 +59,11 @@ export const addBench: AddCommand = (program) => {
     .description("figures of this machine, interleaved, with min, median and max")
     .option("--json", "one JSON document on standard output; an array for several questions")
     .option("--full", "every case and more samples")
-    .option("--rounds <n>", "so many samples of each case of memif and copy", wholeNumber)
+    .option(
+      "--rounds <n>",
+      "so many samples of each case of memif and copy; 1: a short one",
+      wholeNumber,
+    )
     .addHelpText("after", `\nQuestions:\n${list}`)
     .action(action(bench));
 };
