@@ -19,7 +19,7 @@ enum class CopyCount : uint8_t {
   kFaults,   // page faults, whose rest the CPU copied
   kRetries,  // a shared queue said: not now
   kFar,      // went past the caches
-  kGivenUp,  // copies whose completion never came
+  kGivenUp,  // descriptors whose completion never came
   kEnd
 };
 inline constexpr size_t kCopyCounts = static_cast<size_t>(CopyCount::kEnd);

@@ -251,14 +251,20 @@ bool Channel::is_silent() noexcept {
   return now - silent_since_ >= common_.options.silence_max;
 }
 
-// The device has lost a descriptor or died. It may still write into the records, so they and
-// the lists are never used again.
+// The device has lost a descriptor or died. What it did finish is taken; the rest the CPU does. It
+// may still write into the records, so they and the lists are never used again.
 void Channel::give_up() noexcept {
   common_.dead.store(true, std::memory_order_relaxed);
   abandoned_ = true;
   for (; in_flight_ != 0; --in_flight_) {
-    redo(slots_[oldest_]);
-    counts_->add(CopyCount::kGivenUp, slots_[oldest_].count);
+    const Slot& slot = slots_[oldest_];
+    const uint8_t status = __atomic_load_n(&slot.record->status, __ATOMIC_ACQUIRE);
+    if (status == kPending) {
+      redo(slot);
+      counts_->add(CopyCount::kGivenUp, slot.count);
+    } else if (status != kSuccess) {
+      repair(slot);
+    }
     oldest_ = oldest_ + 1 == slots_.size() ? 0 : oldest_ + 1;
   }
 }

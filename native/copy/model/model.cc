@@ -130,7 +130,7 @@ void Model::accept(Time now) {
 }
 
 bool Model::finish_one(Time now) {
-  if (pending_.empty() || pending_.front().due > now || hung_.load(std::memory_order_relaxed))
+  if (pending_.empty() || pending_.front().due > now || hung_.load(std::memory_order_acquire))
     return false;
   const size_t i = options_.reorder ? random() % pending_.size() : 0;
   const Descriptor d = pending_[i].descriptor;

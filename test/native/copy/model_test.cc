@@ -303,11 +303,12 @@ TEST(ConcurrentModelEngine, NoSlotIsLostInAMillionCopies) {
   EXPECT_EQ(e.counted("given_up"), 0u);
   e.model->hang(true);
   const uint64_t full = e.counted("full");
-  std::vector<uint8_t> from(100), to(100);
-  const Copy copy{to.data(), from.data(), 100};
-  for (uint32_t i = 0; i < kSlotsPerChannel; ++i) e.channel->submit(&copy, 1);
-  EXPECT_EQ(e.counted("full"), full);
-  e.channel->submit(&copy, 1);
+  std::vector<uint8_t> from(100), to((kSlotsPerChannel + 1) * 100);
+  for (uint32_t i = 0; i <= kSlotsPerChannel; ++i) {
+    EXPECT_EQ(e.counted("full"), full) << i;
+    const Copy copy{&to[i * 100], from.data(), 100};
+    e.channel->submit(&copy, 1);
+  }
   EXPECT_EQ(e.counted("full"), full + 1);
   e.model->hang(false);
   e.channel->drain();
