@@ -172,9 +172,11 @@ if ((!quick)); then
   step asan-addon asan_addon
 fi
 # shellcheck disable=SC2046
-step tap tap "$jobs" $(tests_in test | grep -vE '/test/(story|net)/')
+step tap tap "$jobs" $(tests_in test | grep -vE '/test/(story|net|memif)/')
 # shellcheck disable=SC2046
 step story tap 1 $(tests_in test/story)
+# shellcheck disable=SC2046
+step memif tap 1 $(tests_in test/memif)
 if root; then
   # shellcheck disable=SC2046
   step net tap 1 $(tests_in test/net)

@@ -69,6 +69,7 @@ PeerOptions options_of(const Napi::Object& o) {
   p.count = static_cast<uint64_t>(number(o, "count"));
   p.packets_per_second = number(o, "packetsPerSecond");
   p.window = static_cast<uint32_t>(number(o, "window"));
+  p.patience = static_cast<Time>(number(o, "patienceMs", p.patience / kMillisecond)) * kMillisecond;
   p.burst = static_cast<uint32_t>(number(o, "burst", p.burst));
   p.frames.count = static_cast<uint32_t>(number(o, "frames", 8192));
   p.frames.frame_size = static_cast<uint32_t>(number(o, "frameSize", p.frames.frame_size));

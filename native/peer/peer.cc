@@ -15,8 +15,6 @@ namespace {
 
 constexpr Time kSpinBeforeSleep = 50'000;
 constexpr int kSleepMsMax = 100;
-// Packets that have not come back for so long are lost: the window opens again.
-constexpr Time kWindowQuiet = 20 * kMillisecond;
 // After the last packet of a count was sent, the others may still come for so long.
 constexpr Time kLinger = 200 * kMillisecond;
 constexpr Time kShareSlice = 10 * kMillisecond;
@@ -184,7 +182,7 @@ bool Peer::is_done(Time now) noexcept {
   if (!sends(o_.mode)) return count(PeerCount::kReceived) >= o_.count;
   if (count(PeerCount::kSent) < o_.count) return false;
   if (o_.mode == PeerMode::kSend) return true;
-  return count(PeerCount::kReceived) >= o_.count || now - quiet_since_ >= kLinger;
+  return count(PeerCount::kReceived) >= o_.count || now - quiet_since_ >= std::max(kLinger, o_.patience);
 }
 
 uint32_t Peer::turn(Time now) noexcept {
@@ -301,7 +299,7 @@ uint64_t Peer::allowed(Time now) noexcept {
     const uint64_t came =
         count(check_ ? PeerCount::kGood : PeerCount::kReceived) + count(PeerCount::kReordered);
     const uint64_t out = sent - sent_before_, back = came - came_before_;
-    if (out > back && now - quiet_since_ >= kWindowQuiet && waiting_ == 0) {
+    if (out > back && now - quiet_since_ >= o_.patience && waiting_ == 0) {
       sent_before_ = sent;
       came_before_ = came;
       quiet_since_ = now;

@@ -63,6 +63,8 @@ struct PeerOptions {
   uint64_t count = 0;             // packets to send, or to receive when nothing is sent; 0: no end
   double packets_per_second = 0;  // 0: as fast as it goes
   uint32_t window = 0;            // both: packets on the way at most; 0: no limit
+  // Packets that have not come back for so long are lost: the window opens again.
+  Time patience = 20 * kMillisecond;
   uint32_t burst = 64;
   FrameArena::Options frames;
   std::optional<CopyOptions> copy;  // for ports that copy; else they do it themselves

@@ -193,6 +193,8 @@ export interface NativePeerOptions {
   packetsPerSecond?: number;
   /** both: packets on the way at most; 0: no limit. */
   window?: number;
+  /** both: packets that have not come back for so long are lost; default 20. */
+  patienceMs?: number;
   /** Packets per transmit, at most 256; default 64. */
   burst?: number;
   /** Default 8192 of 2048 bytes. */

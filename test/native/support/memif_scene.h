@@ -108,6 +108,7 @@ class Innocents {
     options.port = memif_spec(socket, id, "client");
     options.mode = PeerMode::kBoth;
     options.window = 128;
+    options.patience = 10 * kSecond;
     options.burst = 16;
     options.packets_per_second = 20000;
     options.load.marked = true;
