@@ -20,6 +20,7 @@ t.test("help and wrong usage", async (t) => {
     "drops",
     "top",
     "doctor",
+    "memif-echo",
   ];
   const help = nodeplane("--help");
   t.equal(help.status, 0);

@@ -122,7 +122,7 @@ class HostileClient : public RawPeer, public SharedRings {
   // One packet in one slot, not published.
   void lay(const Bytes& packet, uint16_t flags = 0) {
     const uint32_t at = buffer_at(kToServer, laid);
-    std::memcpy(base + at, packet.data(), packet.size());
+    if (!packet.empty()) std::memcpy(base + at, packet.data(), packet.size());
     write_slot(slot(kToServer, laid), flags, 0, static_cast<uint32_t>(packet.size()), at);
     laid++;
   }
