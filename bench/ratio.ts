@@ -9,7 +9,7 @@ const tail = 0.025;
 const pairsMin = 3;
 
 /** Marsaglia's xorshift32: the same interval for the same samples. */
-function makeRandom(seed: number): () => number {
+export function makeRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state ^= state << 13;
