@@ -182,7 +182,8 @@ bool Peer::is_done(Time now) noexcept {
   if (!sends(o_.mode)) return count(PeerCount::kReceived) >= o_.count;
   if (count(PeerCount::kSent) < o_.count) return false;
   if (o_.mode == PeerMode::kSend) return true;
-  return count(PeerCount::kReceived) >= o_.count || now - quiet_since_ >= std::max(kLinger, o_.patience);
+  return count(PeerCount::kReceived) >= o_.count ||
+         now - quiet_since_ >= std::max(kLinger, o_.patience);
 }
 
 uint32_t Peer::turn(Time now) noexcept {

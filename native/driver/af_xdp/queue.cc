@@ -46,6 +46,8 @@ uint32_t Queue::receive(Packet* packets, uint32_t max, FrameCache& frames,
     p.frame = frame;
     p.length = desc->len;
     p.linear = static_cast<uint16_t>(desc->len);
+    p.flags = 0;  // they may stand there from a port with a virtio-net header
+    p.gso = Gso::kNone;
     check(held_[frame] == Held::kFill, "af_xdp: received a frame that was not in the fill ring");
     held_[frame] = Held::kNo;
   }

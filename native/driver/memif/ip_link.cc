@@ -124,6 +124,8 @@ uint32_t IpLink::answers(Packet* packets, uint32_t max, const FrameArena& arena)
     p.data = answer.data;
     p.frame = answer.frame;
     p.length = p.linear = answer.bytes;
+    p.flags = 0;
+    p.gso = Gso::kNone;
     arena.link(p.frame).next = kFrameNone;
   }
   return n;

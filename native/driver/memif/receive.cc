@@ -36,7 +36,12 @@ uint32_t Queue::receive(Packet* packets, uint32_t max, FrameCache& frames,
   }
   if (n == 0) return 0;
   uint64_t bytes = 0;
-  for (uint32_t i = 0; i < n; ++i) bytes += packets[i].length;
+  for (uint32_t i = 0; i < n; ++i) {
+    Packet& p = packets[i];
+    p.flags = 0;  // they may stand there from a port with a virtio-net header
+    p.gso = Gso::kNone;
+    bytes += p.length;
+  }
   tallies.rx_packets.add(n);
   tallies.rx_bytes.add(bytes);
   return n;

@@ -68,6 +68,30 @@ TEST_P(ConcurrentMemifPort, ServerAndClientJoin) {
   EXPECT_EQ(left.take(*server), some);
 }
 
+// The worker's packets are used again and again, by ports that mark offloads too.
+TEST_P(ConcurrentMemifPort, PacketsCarryNoMarksOfOlderOnes) {
+  PortKit left(8192), right(8192);
+  auto client = open(right, memif_spec("marks", "client", {{"zeroCopy", GetParam()}}));
+  auto server = open(left, memif_spec("marks", "server"));
+  ASSERT_TRUE(server && client);
+  ASSERT_TRUE(joined(left, *server, right, *client));
+  for (auto [from, out, to, in] : {std::tuple{&left, server.get(), &right, client.get()},
+                                   std::tuple{&right, client.get(), &left, server.get()}}) {
+    ASSERT_EQ(from->send(*out, {pattern(60)}), 1u);
+    Packet p{};
+    p.flags = kFlagPartialChecksum;
+    p.gso = Gso::kTcp4;
+    uint32_t got = 0;
+    ASSERT_TRUE(within(10000, [&, to = to, in = in] {
+      if (got == 0) got = in->receive(0, &p, 1, *to->frames, *to->counters);
+      return got == 1;
+    }));
+    EXPECT_EQ(p.flags, 0);
+    EXPECT_EQ(p.gso, Gso::kNone);
+    to->frames->give_chain(p.frame);
+  }
+}
+
 // Either side goes and comes again, the other stays.
 TEST_P(ConcurrentMemifPort, EitherSideRestarts) {
   PortKit left(8192), right(8192);
