@@ -14,6 +14,7 @@ namespace nodeplane {
 namespace {
 
 constexpr Time kJoinPatience = 3 * kSecond;
+constexpr Time kJoinQuiet = 5 * kMillisecond;
 constexpr Time kTurnPatience = 3 * kSecond;  // without a packet: they will not come
 constexpr Time kCalibrate = 20 * kMillisecond;
 constexpr uint32_t kWarmTurns =
@@ -115,9 +116,10 @@ bool CopyLap::join(std::string* error) {
     back |= collect(client_, client_.packets.get()) != 0;
     if (!there || !back) thread_pause(1);
   }
-  while (collect(server_, server_.packets.get()) != 0 ||
-         collect(client_, client_.packets.get()) != 0)
-    continue;
+  // What is still under copy comes too.
+  for (Time quiet = time_now(); time_now() - quiet < kJoinQuiet;)
+    if (collect(server_, server_.packets.get()) + collect(client_, client_.packets.get()) != 0)
+      quiet = time_now();
   mangled_ = next_ = 0;
   if (!there || !back) *error = "the two memif ports did not find each other";
   return there && back;
@@ -239,8 +241,8 @@ CopyLap::Result CopyLap::receive(uint32_t packets, uint32_t turn_ns) {
 
 CopyLap::Result CopyLap::send(uint32_t packets, uint32_t turn_ns) {
   Result result;
-  next_ = mangled_ = 0;
   on_core("np-lap-other", options_.other_core, [&] { drain_client(); });  // posts the buffers
+  next_ = mangled_ = 0;
   on_core("np-lap-worker", options_.worker_core, [&] {
     uint32_t laid = 0;
     while (laid < packets && lay(server_, server_.packets[laid], laid)) laid++;
