@@ -172,8 +172,11 @@ class RawPeer {
     Address address;
     std::string why;
     EXPECT_TRUE(parse_address(socket, &address, &why)) << why;
-    fd = connect_to(address, &why);
-    EXPECT_TRUE(fd) << why;
+    // Refused while too many wait to be accepted.
+    EXPECT_TRUE(eventually([&] {
+      fd = connect_to(address, &why);
+      return static_cast<bool>(fd);
+    })) << why;
   }
   bool hear(Heard* heard, int ms = 10000) {
     pollfd look{fd.get(), POLLIN, 0};
