@@ -300,8 +300,10 @@ void Queue::finish_out(FrameCache& frames) noexcept {
 void Queue::reclaim(FrameCache& frames) noexcept {
   if (out_.slots == nullptr) return;
   const uint16_t tail = load_index(out_.theirs);
+  if (freed_ == tail) return;
   if (distance(freed_, tail) > distance(freed_, out_.done)) return violate(kIndexJumped);
   for (; freed_ != tail; ++freed_, --out_held_) frames.give(out_frames_[freed_ & out_.mask]);
+  tell_held();
 }
 
 uint32_t Queue::transmit_lent(Packet* const* packets, uint32_t count, FrameCache& frames) noexcept {
