@@ -623,6 +623,34 @@ TEST_P(MemifHostileClient, ABellThatIsStuck) {
   expect_usable(victim_);
 }
 
+// The same, and it is filled up again as soon as somebody empties it.
+TEST_P(MemifHostileClient, ABellThatIsKeptStuck) {
+  HostileClient hostile(socket_);
+  ASSERT_TRUE(hostile.join());
+  hostile.post();
+  const Fd bell(dup(hostile.events[kToClient].get()));
+  const uint64_t full = ~uint64_t{0} - 1;
+  ASSERT_EQ(write(bell.get(), &full, sizeof full), static_cast<ssize_t>(sizeof full));
+  ASSERT_EQ(fcntl(bell.get(), F_SETFL, fcntl(bell.get(), F_GETFL) & ~O_NONBLOCK), 0);
+  std::atomic<bool> stop{false}, stopped{false};
+  std::thread filler([&] {
+    while (!stop && write(bell.get(), &full, sizeof full) > 0) {
+    }
+    stopped = true;
+  });
+  hostile.send(pattern(100));
+  expect_ended(victim_, hostile.fd.get(), "eventfd");
+  stop = true;
+  ASSERT_EQ(fcntl(bell.get(), F_SETFL, fcntl(bell.get(), F_GETFL) | O_NONBLOCK), 0);
+  EXPECT_TRUE(eventually([&] {
+    uint64_t counter;
+    [[maybe_unused]] const ssize_t n = read(bell.get(), &counter, sizeof counter);
+    return stopped.load();
+  }));
+  filler.join();
+  expect_usable(victim_);
+}
+
 // --- another process ----------------------------------------------------------------------------
 
 // A client's data path in a process of its own, where nothing may be allocated: packets as fast as
@@ -883,6 +911,57 @@ INSTANTIATE_TEST_SUITE_P(All, MemifHostileServerDeed,
                            return kind_name(std::get<0>(info.param)) + "_" +
                                   std::get<1>(info.param).name;
                          });
+
+class MemifHostileServer : public HostileToClient, public testing::WithParamInterface<Kind> {};
+INSTANTIATE_TEST_SUITE_P(All, MemifHostileServer, kKinds,
+                         [](const auto& info) { return kind_name(info.param); });
+
+// Neither what a client made for the peer nor what it lends can be cut or frozen by it.
+TEST_P(MemifHostileServer, CannotCutWhatItWasGiven) {
+  HostileServer hostile(socket_ + "-other");
+  const auto victim = HostileToClient::victim(socket_ + "-other", GetParam());
+  ASSERT_NO_FATAL_FAILURE(join(hostile, *victim));
+  ASSERT_EQ(hostile.regions.size(), GetParam() == Kind::kLends ? 2u : 1u);
+  for (const auto& region : hostile.regions) {
+    EXPECT_NE(ftruncate(region.file.get(), 0), 0);
+    EXPECT_NE(ftruncate(region.file.get(), static_cast<off_t>(region.bytes * 2)), 0);
+    EXPECT_NE(fcntl(region.file.get(), F_ADD_SEALS, F_SEAL_WRITE), 0);
+    EXPECT_NE(fcntl(region.file.get(), F_ADD_SEALS, 0x10 /* F_SEAL_FUTURE_WRITE */), 0);
+  }
+  exchange(hostile, *victim, pattern(100));
+  expect_usable(hostile, *victim);
+}
+
+TEST_P(MemifHostileServer, ReadsNothing) {
+  HostileServer hostile(socket_ + "-other");
+  const auto victim = HostileToClient::victim(socket_ + "-other", GetParam());
+  ASSERT_NO_FATAL_FAILURE(join(hostile, *victim));
+  // What it sends is answered into a ring that nobody empties.
+  uint32_t sent = 0;
+  EXPECT_TRUE(victim->turn_until([&] {
+    while (sent < 200 && hostile.send(pattern(80, sent))) sent++;
+    return victim->received == 200;
+  }));
+  EXPECT_EQ(victim->sent - victim->refused, 32u);
+  EXPECT_EQ(ended(hostile.fd.get()), "");
+  hostile.leave();
+  EXPECT_TRUE(victim->turn_until_gone());
+  EXPECT_EQ(victim->stat("frames_held"), 0u);
+  expect_usable(hostile, *victim);
+}
+
+TEST_P(MemifHostileServer, DiesAtEveryStep) {
+  HostileServer hostile(socket_ + "-other");
+  const auto victim = HostileToClient::victim(socket_ + "-other", GetParam());
+  for (int step = 0; step < 6; step += 2) {  // each waits twice as long for the next
+    ASSERT_TRUE(hostile.accept()) << step;
+    if (step != 0) {
+      EXPECT_TRUE(hostile.join(step)) << step;
+    }
+    hostile.leave();
+  }
+  expect_usable(hostile, *victim);
+}
 
 }  // namespace
 }  // namespace nodeplane::memif
