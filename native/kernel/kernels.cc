@@ -21,6 +21,8 @@ struct Variant {
 };
 constexpr Variant kVariants[] = {
     // best first
+    {cpu_has_avx512,
+     {hash_v4_avx512, hash_v6_avx512, crc_v4_sse42, crc_v6_sse42, checksum_avx2, "avx512"}},
     {cpu_has_avx2, {hash_v4_avx2, hash_v6_avx2, crc_v4_sse42, crc_v6_sse42, checksum_avx2, "avx2"}},
     {cpu_has_sse42,
      {hash_v4_scalar, hash_v6_scalar, crc_v4_sse42, crc_v6_sse42, checksum_scalar, "sse42"}},

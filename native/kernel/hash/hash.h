@@ -8,6 +8,8 @@ void hash_v4_scalar(const KeyV4* keys, size_t n, HashSeed seed, uint32_t* out) n
 void hash_v6_scalar(const KeyV6* keys, size_t n, HashSeed seed, uint32_t* out) noexcept;
 void hash_v4_avx2(const KeyV4* keys, size_t n, HashSeed seed, uint32_t* out) noexcept;
 void hash_v6_avx2(const KeyV6* keys, size_t n, HashSeed seed, uint32_t* out) noexcept;
+void hash_v4_avx512(const KeyV4* keys, size_t n, HashSeed seed, uint32_t* out) noexcept;
+void hash_v6_avx512(const KeyV6* keys, size_t n, HashSeed seed, uint32_t* out) noexcept;
 
 void crc_v4_scalar(const KeyV4* keys, size_t n, HashSeed seed, uint32_t* out) noexcept;
 void crc_v6_scalar(const KeyV6* keys, size_t n, HashSeed seed, uint32_t* out) noexcept;

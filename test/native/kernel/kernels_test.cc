@@ -19,7 +19,7 @@ constexpr size_t kLengthMax = 2048;
 
 std::vector<const Kernels*> variants() {
   std::vector<const Kernels*> all;
-  for (const char* name : {"scalar", "sse42", "avx2"}) {
+  for (const char* name : {"scalar", "sse42", "avx2", "avx512"}) {
     if (const Kernels* k = kernels_named(name)) all.push_back(k);
   }
   return all;
