@@ -24,7 +24,7 @@ export const flows = 1000;
 /** Packets on the way: as many as a ring has slots. */
 const inFlight = 1024;
 const warmMs = 30;
-const connectMs = 2_000;
+const connectMs = 10_000;
 
 /** What a client's peer sends to and hears from. */
 export interface Far {
