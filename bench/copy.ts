@@ -10,7 +10,7 @@ import { roundTrip, type Sample, sampled } from "./cores.js";
 import { withHugePages } from "./huge_pages.js";
 import { copyOptions, type EngineName, isJumbo } from "./memif_ports.js";
 import type { Question, QuestionOptions } from "./questions.js";
-import { byDistance, ratio } from "./ratio.js";
+import { byDistance, ratios } from "./ratio.js";
 import { type Measured, machineFacts, type Report, type Skipped } from "./report.js";
 import { testpmdMissing } from "./testpmd.js";
 
@@ -86,7 +86,7 @@ async function testpmdRunners(laps: number, open: TestpmdLaps[]): Promise<Runner
   return runners;
 }
 
-function ratios(runners: readonly Runner[], engines: readonly EngineName[]) {
+function compare(runners: readonly Runner[], engines: readonly EngineName[]) {
   const find = (subject: string, engine: string, way: Way, bytes: number): readonly Sample[] =>
     runners.find(
       (r) => r.subject === subject && r.engine === engine && r.way === way && r.bytes === bytes,
@@ -100,13 +100,19 @@ function ratios(runners: readonly Runner[], engines: readonly EngineName[]) {
         const parameters = { way, bytes, engine };
         const own = find("nodeplane", engine, way, bytes);
         cases.push(
-          ratio("cpu / engine", parameters, cpu, own, goal ? { atLeast: goal } : undefined),
+          ...ratios("cpu / engine", parameters, cpu, own, goal ? { atLeast: goal } : undefined),
         );
       }
       const theirs = find("testpmd", "cpu", way, bytes);
       if (theirs.length > 0)
         cases.push(
-          ratio("testpmd / cpu", { way, bytes }, theirs, cpu, goal ? { atLeast: 1 } : undefined),
+          ...ratios(
+            "testpmd / cpu",
+            { way, bytes },
+            theirs,
+            cpu,
+            goal ? { atLeast: 1 } : undefined,
+          ),
         );
     }
   }
@@ -155,7 +161,7 @@ async function measureAll(options: QuestionOptions): Promise<Report> {
         packetsPerLap: lapPackets,
         turnNs,
       }),
-      cases: [...figures, ...ratios(runners, engines.names), ...cases, ...skipped],
+      cases: [...figures, ...compare(runners, engines.names), ...cases, ...skipped],
       notes: [
         "measured: all that the worker's core executes (descriptors, submit, poll, rings, frames; with cpu the copies), by the CPU's tick counter, turns that found nothing left out",
         "modelled: with engine model the device alone (its latency and bandwidth; a thread on the other core moves the bytes); a real device's cache and memory traffic is not",

@@ -9,7 +9,7 @@ import { oneWay, sampleMs } from "./memif_one_way.js";
 import { copyOptions, type EngineName, isJumbo } from "./memif_ports.js";
 import { TestpmdPair } from "./memif_testpmd.js";
 import type { Question, QuestionOptions } from "./questions.js";
-import { byDistance, type Goal, ratio } from "./ratio.js";
+import { byDistance, type Goal, ratios } from "./ratio.js";
 import {
   type Measured,
   machineFacts,
@@ -148,17 +148,17 @@ async function measureAll(options: QuestionOptions): Promise<Report> {
     const figures: Measured[] = runners.flatMap((r) =>
       byDistance(r.subject, { ...r.parameters, bytes: r.bytes }, "Mpps", r.samples),
     );
-    const ratios = all
+    const compared = all
       .flatMap((a) => a.compared)
-      .map(({ subject, ours, theirs, goal }) => {
+      .flatMap(({ subject, ours, theirs, goal }) => {
         const client = theirs.parameters.client ?? "testpmd";
         const parameters = { ...ours.parameters, beside: client, bytes: ours.bytes };
-        return ratio(subject, parameters, ours.samples, theirs.samples, goal);
+        return ratios(subject, parameters, ours.samples, theirs.samples, goal);
       });
     return {
       question: "memif",
       machine: machineFacts(),
-      cases: [...figures, ...ratios, ...skipped],
+      cases: [...figures, ...compared, ...skipped],
       notes: [
         "cores: near when a cache line's round trip between the two cores is below 150 ns, else far; ratios are of pairs in one state",
         "engines thread and model copy on the other core, which also drives the client: with a core of their own they would do better",

@@ -1,6 +1,6 @@
 // Ratios of samples that were taken side by side. Two samples make a pair when they are of the same
 // round and the cores were equally far from each other during both; all else says nothing.
-import { type Distance, distanceOf, type Sample } from "./cores.js";
+import { distanceOf, type Sample } from "./cores.js";
 import { type Measured, measured, median, type Parameters, type Skipped } from "./report.js";
 
 const resamples = 2000;
@@ -34,33 +34,36 @@ export interface Goal {
   readonly atLeast: number;
 }
 
-/** `ours[i] / theirs[i]` of round i, or the other way round where less is better. */
-export function ratio(
+/**
+ * `ours[i] / theirs[i]` of round i, or the other way round where less is better: one case for each
+ * state of the cores that there were enough pairs in.
+ */
+export function ratios(
   subject: string,
   parameters: Parameters,
   ours: readonly Sample[],
   theirs: readonly Sample[],
   goal?: Goal,
-): Measured | Skipped {
-  const values: number[] = [];
-  const counts: Record<Distance, number> = { near: 0, far: 0, mixed: 0, unknown: 0 };
+): (Measured | Skipped)[] {
+  const pairs = { near: [] as number[], far: [] as number[] };
   ours.forEach((our, i) => {
     const their = theirs[i];
-    if (!their) return;
     const distance = distanceOf(our);
-    const isPair = distance === distanceOf(their) && (distance === "near" || distance === "far");
-    counts[isPair ? distance : "mixed"]++;
-    if (isPair && their.value > 0) values.push(our.value / their.value);
+    if (!their || distance !== distanceOf(their) || their.value <= 0) return;
+    if (distance === "near" || distance === "far") pairs[distance].push(our.value / their.value);
   });
-  if (values.length < pairsMin) {
-    const skipped = `${values.length} pairs of samples in the same state of the cores, of ${ours.length}`;
-    return { subject, parameters, skipped };
-  }
-  return {
-    ...measured(subject, { ...parameters, near: counts.near, far: counts.far }, "ratio", values),
-    interval: medianInterval(values),
-    ...(goal ? { goal: goal.atLeast } : {}),
-  };
+  const cases = (["near", "far"] as const)
+    .filter((cores) => pairs[cores].length >= pairsMin)
+    .map((cores) => ({
+      ...measured(subject, { ...parameters, cores }, "ratio", pairs[cores]),
+      pairs: pairs[cores].length,
+      interval: medianInterval(pairs[cores]),
+      ...(goal ? { goal: goal.atLeast } : {}),
+    }));
+  if (cases.length > 0) return cases;
+  const count = pairs.near.length + pairs.far.length;
+  const skipped = `${count} pairs of samples in one state of the cores, of ${ours.length}`;
+  return [{ subject, parameters, skipped }];
 }
 
 /** One case for each state of the cores that there were samples of. */

@@ -14,7 +14,8 @@ export interface Measured {
   readonly samples: readonly number[];
   /** Of two-core samples: nanoseconds before and after each (cores.ts). */
   readonly roundTripNs?: readonly (readonly [number, number])[];
-  /** Of ratios: the 95 % interval of the median, and what the median should at least be. */
+  /** Of ratios: how many pairs, the 95 % interval of the median, what the median should at least be. */
+  readonly pairs?: number;
   readonly interval?: readonly [number, number];
   readonly goal?: number;
 }
@@ -97,7 +98,7 @@ const nsPerMicrosecond = 1000;
 function judge(c: Measured): string {
   if (c.unit === "Mpps") return ` (${round(nsPerMicrosecond / c.median)} ns/packet)`;
   if (!c.interval) return "";
-  const interval = ` (95 %: ${c.interval.map(round).join(" to ")})`;
+  const interval = ` (${c.pairs} pairs, 95 %: ${c.interval.map(round).join(" to ")})`;
   if (c.goal === undefined) return interval;
   return `${interval}, goal ${c.goal}: ${c.median >= c.goal ? "met" : "MISSED"}`;
 }

@@ -7,7 +7,7 @@ import { distanceOf, type Sample } from "../../bench/cores.js";
 import { memif } from "../../bench/memif.js";
 import { copyOptions } from "../../bench/memif_ports.js";
 import { soak } from "../../bench/memif_soak.js";
-import { byDistance, medianInterval, ratio } from "../../bench/ratio.js";
+import { byDistance, medianInterval, ratios } from "../../bench/ratio.js";
 import { type Report, renderReport } from "../../bench/report.js";
 import { testpmdMissing } from "../../bench/testpmd.js";
 
@@ -35,12 +35,14 @@ t.test("the distance of the cores", async (t) => {
 t.test("ratios are of pairs in one state", async (t) => {
   const ours = [near(20), far(4), near(30), near(7), mixed(1), unknown(1), near(50)];
   const theirs = [near(10), far(2), near(10), far(1), mixed(1), unknown(1), near(10)];
-  const r = ratio("memif / testpmd", { bytes: 64 }, ours, theirs, { atLeast: 1.2 });
-  t.match(r, { unit: "ratio", samples: [2, 2, 3, 5], median: 2.5, goal: 1.2 });
-  t.match(r.parameters, { bytes: 64, near: 3, far: 1 });
-  t.match(ratio("x", {}, [near(1), far(1)], [near(1), far(1)]), { skipped: /^2 pairs/ });
-  const text = renderReport({ question: "memif", machine: {}, cases: [r] });
-  t.match(text, /ratio \(95 %: [\d.]+ to [\d.]+\), goal 1.2: met/);
+  const r = ratios("memif / testpmd", { bytes: 64 }, ours, theirs, { atLeast: 1.2 });
+  t.equal(r.length, 1, "two pairs are not enough");
+  t.match(r[0], { unit: "ratio", samples: [2, 3, 5], median: 3, pairs: 3, goal: 1.2 });
+  t.match(r[0]?.parameters, { bytes: 64, cores: "near" });
+  const few = ratios("x", {}, [near(1), far(1)], [near(1), far(1)]);
+  t.match(few, [{ skipped: /^2 pairs/ }]);
+  const text = renderReport({ question: "memif", machine: {}, cases: r });
+  t.match(text, /ratio \(3 pairs, 95 %: [\d.]+ to [\d.]+\), goal 1.2: met/);
 });
 
 t.test("the interval of a median", async (t) => {
