@@ -79,8 +79,9 @@ struct OwnedLink : Link {
   std::vector<Fd> events;        // the rings'
   bool broken() const noexcept;  // a guarded region was cut
   bool guarded() const noexcept;
-  // An eventfd whose counter the peer has filled up stalls whoever rings next, for the peer may clear
-  // O_NONBLOCK: says so and empties it, which lets the stalled one go on.
+  // An eventfd whose counter the peer has filled up tells nobody anything, and whoever writes to it
+  // waits, for the peer may clear O_NONBLOCK (driver/memif/bell.h; where that cannot be had, ringing is
+  // writing): says so and empties it, which lets the waiting one go on.
   bool unstall() noexcept;
   // Rings first, then regions up to kPopulateBytesMax. Not those of huge pages: what a peer uses of
   // them is there, filling holes would take pages that the machine is short of.

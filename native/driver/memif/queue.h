@@ -4,6 +4,7 @@
 #include <string>
 
 #include "driver/driver.h"
+#include "driver/memif/bell.h"
 #include "driver/memif/late.h"
 #include "driver/memif/link.h"
 #include "driver/memif/slot.h"
@@ -196,6 +197,7 @@ class alignas(64) Queue {
 
   std::unique_ptr<uint32_t[]> in_frames_, out_frames_;  // kLent: by slot
   std::unique_ptr<Copier> copier_in_, copier_out_;      // null: copied at once
+  Bell bell_;
 };
 
 }  // namespace nodeplane::memif

@@ -1,6 +1,4 @@
 // Sending: our packets into the peer's buffers, into our own, or as frames that we lend.
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/check.h"
@@ -363,9 +361,8 @@ void Queue::publish_out(uint16_t upto) noexcept {
 
 void Queue::ring_bell() noexcept {
   if (out_.fd < 0) return;
-  const uint64_t one = 1;
   tallies.rings.add(1);
-  [[maybe_unused]] const ssize_t wrote = write(out_.fd, &one, sizeof one);
+  bell_.ring(out_.fd);
 }
 
 }  // namespace nodeplane::memif
