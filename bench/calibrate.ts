@@ -6,10 +6,10 @@ import { copyOptions, type EngineName } from "./memif_ports.js";
 import { type Measured, measured, median, type Parameters } from "./report.js";
 
 const sizes = [64, 128, 192, 256, 384, 512, 768, 1024, 1500] as const;
-const batches = [1, 2, 4, 8, 16, 32] as const;
-/** For the number of packets: an ordinary full-sized one. */
+const batches = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
+/** For the number of packets: an ordinary full-sized one. They come alone, to an engine that sleeps. */
 const batchBytes = 1500;
-const laps = 3;
+const laps = 5;
 
 /** The first of `steps` from which on the engine stays cheaper; null: it never is. */
 function breakEven(

@@ -7,8 +7,9 @@
 
 namespace nodeplane {
 
-inline constexpr size_t kCopyInlineMax = 64;      // copied where it is asked for, without a call
-inline constexpr size_t kCopyLibcMin = 4096;      // from here on libc's string instructions win
+inline constexpr size_t kCopyInlineMax = 64;  // copied where it is asked for, without a call
+inline constexpr size_t kCopyLibcMin =
+    16384;  // from here on libc's string instructions win (not sooner on Zen 5)
 inline constexpr size_t kCopyFarBytesMin = 1024;  // past the caches: only what fills several lines
 
 // How this CPU copies more than kCopyInlineMax bytes; memcpy is the meaning of every variant.

@@ -16,7 +16,8 @@
 namespace nodeplane {
 namespace {
 
-constexpr uint32_t kRing = 1024;          // entries of a channel, a power of two
+constexpr uint32_t kRing =
+    4096;  // entries of a channel, a power of two: a ring full of jumbo packets
 constexpr uint32_t kTurn = 32;            // copies of one channel before the next one's turn
 constexpr uint32_t kSpinsIdle = 1 << 15;  // empty rounds before the copier sleeps, about 1 ms
 constexpr int kSleepMs = 100;

@@ -20,8 +20,11 @@ inline constexpr uint32_t kPostedBytesMin = 64;  // a buffer for us to fill has 
 inline constexpr uint32_t kLentFrameMin = 2048;  // a DPDK peer writes so much whatever was posted
 inline constexpr uint32_t kLentRegion = 1;       // the arena among a zero-copy client's regions
 inline constexpr uint32_t kRun = 32;             // slots looked at before their bytes are touched
-inline constexpr uint32_t kTakenOnMax = 256;     // packets whose copies one receive begins
-inline constexpr uint32_t kQuotaMin = 128;       // frames of one queue
+// Copied in one receive at most (and the run that goes beyond): more would not stay in a core's
+// second cache, with where it came from and where it goes, until it is sent on.
+inline constexpr uint32_t kReceiveBytesMax = 64 * 1024;
+inline constexpr uint32_t kTakenOnMax = 256;  // packets whose copies one receive begins
+inline constexpr uint32_t kQuotaMin = 128;    // frames of one queue
 
 // Where the memory of our slots is, which is all that the two roles and the two kinds of client
 // differ in: where the peer's descriptors say, in our own buffers, in frames of the arena.
@@ -129,8 +132,8 @@ class alignas(64) Queue {
                         Counters& counters) noexcept;
   template <Memory kMemory>
   uint32_t gather_in(uint32_t most, Piece* pieces) const noexcept;
-  void copy_in(const Piece* pieces, const uint32_t* taken, uint32_t count,
-               Packet* packets) const noexcept;
+  uint32_t copy_in(const Piece* pieces, const uint32_t* taken, uint32_t count,
+                   Packet* packets) const noexcept;
   template <Memory kMemory>
   uint32_t collect(uint32_t left, Segments& segments, Counters& counters) noexcept;
   template <class Emit>

@@ -77,11 +77,12 @@ inline uint32_t Queue::gather_in(uint32_t most, Piece* pieces) const noexcept {
   return i;
 }
 
-// Each piece into its frame.
-inline void Queue::copy_in(const Piece* pieces, const uint32_t* taken, uint32_t count,
-                           Packet* packets) const noexcept {
+// Each piece into its frame; bytes.
+inline uint32_t Queue::copy_in(const Piece* pieces, const uint32_t* taken, uint32_t count,
+                               Packet* packets) const noexcept {
   uint8_t* const first = arena_.base() + options_.start;
   const uint32_t frame_shift = frame_shift_;
+  uint32_t all = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t frame = taken[i], bytes = pieces[i].bytes();
     uint8_t* const to = first + (uint64_t{frame} << frame_shift);
@@ -90,8 +91,10 @@ inline void Queue::copy_in(const Piece* pieces, const uint32_t* taken, uint32_t 
     p.data = to;
     p.frame = frame;
     p.length = bytes;
+    all += bytes;
     p.linear = static_cast<uint16_t>(bytes);
   }
+  return all;
 }
 
 // The packet at `next`, whatever it is: how many slots it has, 0 if it is not all there yet or
@@ -180,18 +183,19 @@ uint32_t Queue::receive_now(Packet* packets, uint32_t max, FrameCache& frames,
   Piece pieces[kRun];
   uint32_t taken[kRun];
   Segments segments;
-  uint32_t n = 0;
-  while (left != 0 && n < max) {
+  uint32_t n = 0, bytes = 0;
+  while (left != 0 && n < max && bytes < kReceiveBytesMax) {
     uint32_t slots = skipping_ ? 0 : gather_in<kMemory>(std::min({left, max - n, kRun}), pieces);
     if (__builtin_expect(slots != 0, 1)) {
       const uint32_t got = frames.take(taken, slots);
-      copy_in(pieces, taken, got, packets + n);
+      bytes += copy_in(pieces, taken, got, packets + n);
       n += got;
       if (got < slots) count_lost(counters, Drop::kNoFrame, slots - got);
     } else {
       slots = collect<kMemory>(left, segments, counters);
       if (slots == 0) break;
       if (segments.count != 0) {
+        bytes += static_cast<uint32_t>(segments.bytes);
         if (lay(segments, packets[n], frames, copy_packet))
           n++;
         else
@@ -201,7 +205,7 @@ uint32_t Queue::receive_now(Packet* packets, uint32_t max, FrameCache& frames,
     in_.next = static_cast<uint16_t>(in_.next + slots);
     left -= slots;
   }
-  if (n == max) looked_ = in_.next;
+  if (n == max || bytes >= kReceiveBytesMax) looked_ = in_.next;
   give_slots<kMemory>();
   return n;
 }
