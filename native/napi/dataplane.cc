@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernel/kernels.h"
+#include "napi/copy_options.h"
 #include "napi/port_spec.h"
 
 namespace nodeplane {
@@ -23,38 +24,6 @@ std::string text(const Napi::Object& o, const char* key) {
   return v.As<Napi::String>().Utf8Value();
 }
 
-// In TypeScript 64-bit numbers are doubles; what is above 2^53 is not asked for.
-CopyOptions copy_options(const Napi::Object& o) {
-  CopyOptions c;
-  c.engine = text(o, "engine");
-  c.core = o.Get("core").As<Napi::Number>().Int32Value();
-  c.bytes_min = number(o, "bytesMin");
-  c.batch_min = number(o, "batchMin");
-  const Napi::Array queues = o.Get("queues").As<Napi::Array>();
-  for (uint32_t i = 0; i < queues.Length(); ++i) {
-    const Napi::Object from = queues.Get(i).As<Napi::Object>();
-    DsaQueue& queue = c.queues.emplace_back();
-    queue.path = text(from, "path");
-    queue.shared = from.Get("shared").ToBoolean();
-    queue.size = number(from, "size");
-    queue.batch_max = number(from, "batchMax");
-    queue.transfer_max =
-        static_cast<uint64_t>(from.Get("transferMax").As<Napi::Number>().Int64Value());
-    queue.block_on_fault = from.Get("blockOnFault").ToBoolean();
-  }
-  const Napi::Object model = o.Get("model").As<Napi::Object>();
-  c.model.latency_ns = number(model, "latencyNs");
-  c.model.megabytes_per_second = number(model, "megabytesPerSecond");
-  c.model.size = number(model, "size");
-  c.model.shared = model.Get("shared").ToBoolean();
-  c.model.reorder = model.Get("reorder").ToBoolean();
-  c.model.poison = model.Get("poison").ToBoolean();
-  c.model.fault_per_million = number(model, "faultPerMillion");
-  c.model.error_per_million = number(model, "errorPerMillion");
-  c.model.seed = number(model, "seed");
-  return c;
-}
-
 PlaneOptions plane_options(const Napi::Object& o) {
   PlaneOptions p;
   p.workers = number(o, "workers");
@@ -71,7 +40,7 @@ PlaneOptions plane_options(const Napi::Object& o) {
   p.mode = mode == "polling"     ? WorkerMode::kPolling
            : mode == "interrupt" ? WorkerMode::kInterrupt
                                  : WorkerMode::kAdaptive;
-  p.copy = copy_options(o.Get("copy").As<Napi::Object>());
+  p.copy = copy_options_of(o.Get("copy").As<Napi::Object>());
   const Napi::Value seed = o.Get("hashSeed");
   if (!seed.IsTypedArray() || seed.As<Napi::TypedArray>().ByteLength() != sizeof(HashSeed))
     throw Napi::TypeError::New(o.Env(), "hashSeed must be 16 bytes");
