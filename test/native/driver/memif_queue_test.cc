@@ -471,7 +471,7 @@ INSTANTIATE_TEST_SUITE_P(All, MemifCrime, testing::ValuesIn(kCrimes),
 // Random changes of the shared memory under traffic: nothing is read or written outside (ASan), no
 // frame is lost, whatever is delivered has a length that we allow.
 TEST(MemifCrimes, RandomChanges) {
-  for (uint32_t seed = 0; seed < 300; ++seed) {
+  for (uint32_t seed = 0; seed < 100; ++seed) {
     std::minstd_rand random(seed + 1);
     LateCopies late(seed);
     PairOptions options = options_of(static_cast<Kind>(seed % 4), &late);
