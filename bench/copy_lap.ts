@@ -11,8 +11,6 @@ const burst = 32;
 export const lapPackets = bursts * burst;
 /** A worker comes back to a port when it is done with what it received. */
 export const turnNs = 10_000;
-/** More than a ring of 9,000-byte packets needs. */
-const drainMs = 5;
 
 export type Way = "receive" | "send";
 
@@ -88,8 +86,7 @@ export class TestpmdLaps {
       await this.sender.start(bursts);
       const { sent } = await this.sender.stop();
       await this.receiver.start();
-      await new Promise((done) => setTimeout(done, drainMs));
-      const { received, nsPerPacket } = await this.receiver.stop();
+      const { received, nsPerPacket } = await this.receiver.stopAfter(lapPackets);
       if (received !== lapPackets || sent !== lapPackets)
         throw new Error(`testpmd sent ${sent} and received ${received} of ${lapPackets} packets`);
       values.push(nsPerPacket);

@@ -8,6 +8,7 @@ import { Testpmd } from "./testpmd.js";
 const warmMs = 30;
 /** For what lies in the rings to be read. */
 const emptyMs = 5;
+const triesMax = 50;
 const bursts = 32;
 const burst = 32;
 
@@ -41,8 +42,7 @@ export class TestpmdPair {
     await this.client.start();
     const rate = await this.#rate(ms);
     const { sent } = await this.client.stop();
-    await wait(emptyMs);
-    const { received } = await this.server.stop();
+    const { received } = await this.server.stopAfter(sent);
     if (sent !== received) throw new Error(`testpmd sent ${sent} and received ${received}`);
     return rate;
   }
@@ -54,7 +54,8 @@ export class TestpmdPair {
     await this.client.start(bursts);
     const rate = await this.#rate(ms);
     const ends = [await this.client.stop(), await this.server.stop()];
-    const left = (await this.#empty()) + ends.reduce((sum, end) => sum + end.dropped, 0);
+    const dropped = ends.reduce((sum, end) => sum + end.dropped, 0);
+    const left = (await this.#empty(bursts * burst - dropped)) + dropped;
     if (left !== bursts * burst) throw new Error(`of ${bursts * burst} packets ${left} were left`);
     return rate;
   }
@@ -76,14 +77,16 @@ export class TestpmdPair {
     const upto = await this.server.counts();
     return (upto.received - from.received) / (upto.atMs - from.atMs) / 1000;
   }
-  /** Reads both rings; the packets that were in them. */
-  async #empty(): Promise<number> {
+  /** Reads both rings, until so many packets were in them; their number. */
+  async #empty(packets: number): Promise<number> {
     await this.#set("rxonly", "rxonly", 64);
     let count = 0;
-    for (const one of [this.server, this.client]) {
-      await one.start();
-      await wait(emptyMs);
-      count += (await one.stop()).received;
+    for (let tries = 0; tries < triesMax && count < packets; tries++) {
+      for (const one of [this.server, this.client]) {
+        await one.start();
+        await wait(emptyMs);
+        count += (await one.stop()).received;
+      }
     }
     return count;
   }

@@ -1,6 +1,6 @@
 // Ratios of samples that were taken side by side. Two samples make a pair when they are of the same
 // round and the cores were equally far from each other during both; all else says nothing.
-import { distanceOf, type Sample } from "./cores.js";
+import { distanceOf, distances, type Sample } from "./cores.js";
 import { type Measured, measured, median, type Parameters, type Skipped } from "./report.js";
 
 const resamples = 2000;
@@ -74,7 +74,7 @@ export function byDistance(
   samples: readonly Sample[],
 ): Measured[] {
   const cases: Measured[] = [];
-  for (const distance of ["near", "far", "mixed", "unknown"] as const) {
+  for (const distance of distances) {
     const own = samples.filter((s) => distanceOf(s) === distance);
     if (own.length === 0) continue;
     cases.push({

@@ -74,6 +74,15 @@ function field(file: string, pattern: RegExp): string {
 export const stolenTicks = (): number =>
   Number(field("/proc/stat", /^cpu(?:\s+\d+){7}\s+(\d+)/m) || 0);
 
+/** Time that all processors together were busy since boot, in ticks. */
+export function busyTicks(): number {
+  const fields = field("/proc/stat", /^cpu +(.*)/m)
+    .split(" ")
+    .map(Number);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields;
+  return user + nice + system + irq + softirq;
+}
+
 /** What must be known to judge figures. `extra` is the benchmark's own. */
 export function machineFacts(extra: Report["machine"] = {}): Report["machine"] {
   return {

@@ -1,13 +1,16 @@
 // DPDK's testpmd as a peer: a process with one memif port and one forwarding core, driven over its
 // command line. Its main core only reads commands; a forwarding core that was stopped sleeps.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 
 const program = "dpdk-testpmd";
 const prompt = "testpmd> ";
 const startMs = 20_000;
 const answerMs = 5_000;
 const quitMs = 1_000;
+/** Packets in a ring are read at once, unless somebody else has the core. */
+const arriveMs = 5_000;
+const lookMs = 2;
 
 export interface TestpmdOptions {
   readonly role: "server" | "client";
@@ -53,6 +56,20 @@ const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
+
+/** Processor time of all that run, in ticks of the system (proc(5), stat: utime and stime). */
+export function testpmdTicks(): number {
+  let ticks = 0;
+  for (const { pid } of running) {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+      ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+    } catch {
+      // It has just ended.
+    }
+  }
+  return ticks;
+}
 
 export class Testpmd {
   readonly #child: ChildProcess;
@@ -157,6 +174,18 @@ export class Testpmd {
   async dropped(): Promise<number> {
     const text = await this.command("show fwd stats all");
     return Number(/TX-dropped: (\d+)/.exec(text)?.[1]);
+  }
+
+  /** Stops it once it has received so many packets since its start, or when they do not come. */
+  async stopAfter(packets: number): Promise<Forwarded> {
+    const end = performance.now() + arriveMs;
+    let received = 0;
+    while (received < packets && performance.now() < end) {
+      await new Promise((done) => setTimeout(done, lookMs));
+      const text = await this.command("show fwd stats all");
+      received = Number(/RX-packets: (\d+)/.exec(text)?.[1]);
+    }
+    return this.stop();
   }
 
   async close(): Promise<void> {

@@ -11,16 +11,17 @@ import { byDistance, medianInterval, ratios } from "../../bench/ratio.js";
 import { type Report, renderReport } from "../../bench/report.js";
 import { testpmdMissing } from "../../bench/testpmd.js";
 
-const near = (value: number): Sample => ({ value, roundTripNs: [60, 70] });
-const far = (value: number): Sample => ({ value, roundTripNs: [320, 400] });
-const mixed = (value: number): Sample => ({ value, roundTripNs: [60, 400] });
-const unknown = (value: number): Sample => ({ value, roundTripNs: [0, 60] });
+const near = (value: number): Sample => ({ value, roundTripNs: [60, 70], others: 0 });
+const far = (value: number): Sample => ({ value, roundTripNs: [320, 400], others: 0 });
+const mixed = (value: number): Sample => ({ value, roundTripNs: [60, 400], others: 0 });
+const unknown = (value: number): Sample => ({ value, roundTripNs: [0, 60], others: 0 });
 
 t.test("the distance of the cores", async (t) => {
   t.same(
     [near, far, mixed, unknown].map((f) => distanceOf(f(1))),
     ["near", "far", "mixed", "unknown"],
   );
+  t.equal(distanceOf({ ...near(1), others: 0.5 }), "disturbed");
   const cases = byDistance("memif", { bytes: 64 }, "Mpps", [near(3), far(1), near(5), mixed(9)]);
   t.same(
     cases.map((c) => [c.parameters.cores, c.samples, c.roundTripNs?.length]),
