@@ -117,7 +117,8 @@ TEST_F(TapWire, ShortPacketsAndASleepingHostAreRefused) {
   ASSERT_TRUE(server.shell("ip link set t0 down"));
   EXPECT_EQ(kit.send(*port, {pattern(60)}), 1u);
   EXPECT_EQ(port->refused(0), 1u);
-  EXPECT_EQ(kit.take(*port).size(), 0u);
+  // The host may have said something of its own (multicast listeners), but nothing came back.
+  for (const Bytes& one : kit.take(*port)) EXPECT_NE(one, pattern(60));
 }
 
 TEST_F(TapWire, WithoutFramesPacketsWait) {
