@@ -68,6 +68,7 @@ struct Lane {
   uint16_t ip_bytes[kStep];
   uint8_t tcp_flags[kStep];
   uint32_t hashes[kStep];
+  uint32_t guesses[kStep];
   typename F::Key keys[kStep];
 };
 
@@ -185,8 +186,11 @@ bool read(const Packet& p, uint32_t index, const ExpressTable::Port& port, Lane<
 struct Way {
   Batch& batch;
   const Tables& tables;
-  Output::State& output;
+  const NeighbourTable& neighbours;
+  const ExpressTable::Port* ports;
+  Output::List* lists;
   Walkers& walkers;
+  uint32_t generation;
   uint32_t now_ms;
   uint32_t hop_tag;  // of a next hop found in this generation
   Time reachable;    // what was confirmed before this is old
@@ -227,32 +231,32 @@ void rewrite_ip(uint8_t* ip, const SideV6& side) noexcept {
 template <class F>
 bool leave(Way& way, const Lane<F>& lane, uint32_t at) noexcept {
   const typename F::Key& key = lane.keys[at];
-  FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
-  const FlowRef ref = flows.find(key, lane.hashes[at]);
-  if (__builtin_expect(ref.record == kRecordNone, 0)) {
+  const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
+  const uint32_t entry = flows.settle(lane.guesses[at], key, lane.hashes[at]);
+  if (__builtin_expect(entry == kRecordNone, 0)) {
     way.walkers.mark(lane.hashes[at]);
     return false;
   }
-  typename F::Side& side = flows.side(ref);
+  typename F::Side& side = flows.side_at(entry);
   const uint32_t hop = side.next_hop.load(std::memory_order_relaxed) ^ way.hop_tag;
   const uint32_t state = side.state.load(std::memory_order_relaxed);
-  bool walks = (side.generation.load(std::memory_order_relaxed) != way.tables.generation) |
+  bool walks = (side.generation.load(std::memory_order_relaxed) != way.generation) |
                (hop >= kHopEnd) | ((lane.tcp_flags[at] & kTcpStirring) != 0) |
-               ((kFlowStirred[ref.direction] >> state & 1) != 0) |
+               ((kFlowStirred[entry & 1] >> state & 1) != 0) |
                !flows.is_young(side, key.protocol, way.now_ms);
   if (__builtin_expect(way.walkers.count != 0, 0))
-    walks |= way.walkers.marked(ref.record) | way.walkers.marked(lane.hashes[at]);
+    walks |= way.walkers.marked(entry >> 1) | way.walkers.marked(lane.hashes[at]);
   if (__builtin_expect(walks, 0)) {
-    way.walkers.mark(ref.record);
+    way.walkers.mark(entry >> 1);
     return false;
   }
   const uint32_t ip_bytes = lane.ip_bytes[at];
   NeighbourTable::Way out;
-  walks = !way.tables.route.neighbours->way(hop, way.reachable, &out);
-  const ExpressTable::Port& port = way.tables.express.ports[out.port];
-  Output::List& list = way.output.lists[out.port];
+  walks = !way.neighbours.way(hop, way.reachable, &out);
+  const ExpressTable::Port& port = way.ports[out.port];
+  Output::List& list = way.lists[out.port];
   if (__builtin_expect(walks | (ip_bytes > port.mtu) | (list.count == Output::kListRoom), 0)) {
-    way.walkers.mark(ref.record);
+    way.walkers.mark(entry >> 1);
     return false;
   }
   flows.count(side, ip_bytes, lane.tcp_flags[at], way.now_ms);
@@ -280,9 +284,9 @@ void hash(const ConntrackTable& table, Lane<F>& lane) noexcept {
 }
 
 template <class F>
-void ask(const ConntrackTable& table, const Lane<F>& lane) noexcept {
+void ask(const ConntrackTable& table, Lane<F>& lane) noexcept {
   for (uint32_t i = 0; i < lane.count; ++i)
-    flows_of<F>(table).prefetch_record(lane.hashes[i], lane.keys[i]);
+    lane.guesses[i] = flows_of<F>(table).guess(lane.hashes[i]);
 }
 
 template <class F>
@@ -318,8 +322,11 @@ void express(Batch& batch, const Tables& tables, States& states) noexcept {
   const Time trusted = tables.route.reachable_ms * kMillisecond;
   Way way{batch,
           tables,
-          states.output,
+          *tables.route.neighbours,
+          tables.express.ports,
+          states.output.lists,
           walkers,
+          tables.generation,
           FlowTable<V4>::clock_ms(batch.now),
           tables.generation << 16,
           batch.now > trusted ? batch.now - trusted : 0};

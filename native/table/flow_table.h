@@ -71,6 +71,11 @@ class FlowTable {
   void prefetch_record(uint32_t hash, const Key& key) const noexcept;  // by tag, second line
   FlowRef find(const Key& key, uint32_t hash) const noexcept;
   Side& side(FlowRef ref) const noexcept;
+  // The same in two steps, by entry (record << 1 | direction): what stands first under the hash, and
+  // its lines asked for; then whether it is the key's, and if not what is. kRecordNone: nothing.
+  uint32_t guess(uint32_t hash) const noexcept;
+  uint32_t settle(uint32_t guess, const Key& key, uint32_t hash) const noexcept;
+  Side& side_at(uint32_t entry) const noexcept { return sides_[entry]; }
   // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's, `out`.
   KeepResult keep(uint32_t worker, const NewFlow<F>& flow, Time now, FlowRef* out) noexcept;
   // Removes the whole connection now. `gone` says what it held; false: somebody else was faster.
@@ -159,20 +164,35 @@ inline void FlowTable<F>::prefetch_index(uint32_t hash) const noexcept {
 }
 
 template <class F>
-inline void FlowTable<F>::prefetch_record(uint32_t hash, const Key&) const noexcept {
+inline uint32_t FlowTable<F>::guess(uint32_t hash) const noexcept {
   const FlowBucket* b = index_.first(hash);
   const uint32_t mask = probe_tags(b->tags, FlowIndex::tag_of(hash));
-  if (mask == 0) return;
-  const uint32_t entry = b->entries[__builtin_ctz(mask)].load(std::memory_order_relaxed);
+  if (mask == 0) return kRecordNone;
+  // Acquire: what keep wrote before it published the entry is seen.
+  const uint32_t entry = b->entries[__builtin_ctz(mask)].load(std::memory_order_acquire);
   const auto* line = reinterpret_cast<const uint8_t*>(sides_ + entry);
   __builtin_prefetch(line, 1, 3);
   if constexpr (sizeof(Side) > 64) __builtin_prefetch(line + 64, 1, 3);
+  return entry;
+}
+
+// A record removed since it was guessed is as good as one removed just after it was found: it is not
+// reused before this worker's next quiescent point.
+template <class F>
+inline uint32_t FlowTable<F>::settle(uint32_t guess, const Key& key, uint32_t hash) const noexcept {
+  if (__builtin_expect(guess != kRecordNone && flow_key_equal(sides_[guess].key, key), 1))
+    return guess;
+  return index_.find(hash, [&](uint32_t e) noexcept { return flow_key_equal(sides_[e].key, key); });
+}
+
+template <class F>
+inline void FlowTable<F>::prefetch_record(uint32_t hash, const Key&) const noexcept {
+  guess(hash);
 }
 
 template <class F>
 inline FlowRef FlowTable<F>::find(const Key& key, uint32_t hash) const noexcept {
-  const uint32_t entry =
-      index_.find(hash, [&](uint32_t e) noexcept { return flow_key_equal(sides_[e].key, key); });
+  const uint32_t entry = settle(kRecordNone, key, hash);
   if (entry == kRecordNone) return FlowRef{};
   return FlowRef{entry >> 1, static_cast<uint8_t>(entry & 1)};
 }
