@@ -211,7 +211,15 @@ t.test("nodeplane's server is killed; testpmd's client is told", { timeout: 60_0
   await first.kill();
   // The stale socket file is replaced.
   const second = await Peer.start(t, both({ role: "server", socket }, { count: 5000 }));
-  await testpmd.restartPort(0);
+  // DPDK 22.11 unmaps the memory under its forwarding core, which at times dies of it.
+  if (await testpmd.survives()) {
+    await testpmd.restartPort(0);
+  } else {
+    t.comment("testpmd died of the lost connection, another takes its place");
+    const another = await Testpmd.start([{ role: "client", socket }]);
+    t.teardown(() => another.kill());
+    await another.forward();
+  }
   t.match(await second.finished(), { ...noHarm, good: 5000, lost: 0 });
 });
 

@@ -7,6 +7,8 @@ const program = "dpdk-testpmd";
 const prompt = "testpmd> ";
 const readyMs = 20_000;
 const endMs = 5_000;
+/** In which a peer that cannot bear a lost connection dies of it. */
+const shockMs = 500;
 /** Mbufs of a process: two full rings each way and what is under way. */
 const mbufs = 8192;
 
@@ -129,6 +131,12 @@ export class Testpmd {
     await this.ask(`port stop ${port}`);
     await this.ask(`port start ${port}`);
     await this.ask("start");
+  }
+
+  /** Whether it still runs after what may have killed it. */
+  async survives(): Promise<boolean> {
+    await Promise.race([this.#ended, sleep(shockMs, undefined, { ref: false })]);
+    return this.child.exitCode === null && this.child.signalCode === null;
   }
 
   /** The orderly end. */
