@@ -74,7 +74,7 @@ void find(benchmark::State& state) {
     for (uint32_t step = 0; step < kBurst + 2 * kAhead; ++step) {
       if (step < kBurst) t.prefetch_index(hashes[step]);
       const uint32_t near = step - kAhead, here = step - 2 * kAhead;
-      if (near < kBurst) t.prefetch_record(hashes[near], keys[near]);
+      if (near < kBurst) t.guess(hashes[near]);
       if (here >= kBurst) continue;
       const FlowRef ref = t.find(keys[here], hashes[here]);
       missed += ref.record == kRecordNone;

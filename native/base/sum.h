@@ -24,6 +24,14 @@ inline uint32_t sum_words(const uint8_t (&address)[16]) noexcept {
 }
 constexpr uint16_t inverted(uint32_t v) noexcept { return static_cast<uint16_t>(~v); }
 
+// What a TCP or UDP sum field holds of a packet whose sum hardware is to finish: its pseudo-header's,
+// folded (RFC 9293 section 3.1, RFC 8200 section 8.1). `length`: bytes that the sum covers.
+template <class Key>
+uint16_t pseudo_sum(const Key& key, uint32_t length) noexcept {
+  return sum_fold(uint64_t{sum_words(key.src)} + sum_words(key.dst) +
+                  sum_words(__builtin_bswap32(length)) + __builtin_bswap16(key.protocol));
+}
+
 // RFC 1624 eqn. 3: HC' = ~(~HC + ~m + m'), where delta = ~m + m' over all words that changed.
 constexpr uint16_t sum_apply(uint16_t check, uint16_t delta) noexcept {
   return inverted(sum_fold(uint32_t{inverted(check)} + delta));

@@ -1,16 +1,10 @@
 #include "napi/copy_options.h"
 
-#include <string>
+#include "napi/values.h"
 
 namespace nodeplane {
 
 namespace {
-
-uint32_t number(const Napi::Object& o, const char* key) {
-  const Napi::Value v = o.Get(key);
-  if (!v.IsNumber()) throw Napi::TypeError::New(o.Env(), std::string(key) + " must be a number");
-  return v.As<Napi::Number>().Uint32Value();
-}
 
 DsaQueue queue_of(const Napi::Object& o) {
   DsaQueue queue;

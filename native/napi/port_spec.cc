@@ -1,22 +1,8 @@
 #include "napi/port_spec.h"
 
+#include "napi/values.h"
+
 namespace nodeplane {
-
-namespace {
-
-uint32_t number(const Napi::Object& o, const char* key) {
-  const Napi::Value v = o.Get(key);
-  if (!v.IsNumber()) throw Napi::TypeError::New(o.Env(), std::string(key) + " must be a number");
-  return v.As<Napi::Number>().Uint32Value();
-}
-
-std::string text(const Napi::Object& o, const char* key) {
-  const Napi::Value v = o.Get(key);
-  if (!v.IsString()) throw Napi::TypeError::New(o.Env(), std::string(key) + " must be a string");
-  return v.As<Napi::String>().Utf8Value();
-}
-
-}  // namespace
 
 PortSpec port_spec_of(const Napi::Object& o) {
   PortSpec spec;

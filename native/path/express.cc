@@ -130,16 +130,11 @@ void put_tail(Key& key, const uint8_t* l4, uint16_t network, uint8_t protocol) n
   std::memcpy(&key.sport, &tail, 8);
 }
 
-uint32_t address_sum(const KeyV4& key) noexcept { return sum_words(key.src) + sum_words(key.dst); }
-uint32_t address_sum(const KeyV6& key) noexcept { return sum_words(key.src) + sum_words(key.dst); }
-
 // As parse judges it: the field may hold the pseudo-header's sum only.
 template <class Key>
 bool may_be_partial(const Key& key, uint16_t field, uint32_t length) noexcept {
   if (sizeof key == sizeof(KeyV4) && key.protocol == kProtocolUdp && field == 0) return false;
-  const uint64_t sum = uint64_t{address_sum(key)} + sum_words(__builtin_bswap32(length)) +
-                       __builtin_bswap16(key.protocol);
-  return sum_fold(sum) == field;
+  return pseudo_sum(key, length) == field;
 }
 
 // Reads a packet into its family's lane. False: it has to walk, and nothing is known of its flow.

@@ -67,8 +67,7 @@ class FlowTable {
   ~FlowTable();
 
   // -- the path --
-  void prefetch_index(uint32_t hash) const noexcept;                   // first line
-  void prefetch_record(uint32_t hash, const Key& key) const noexcept;  // by tag, second line
+  void prefetch_index(uint32_t hash) const noexcept;  // first line
   FlowRef find(const Key& key, uint32_t hash) const noexcept;
   Side& side(FlowRef ref) const noexcept;
   // The same in two steps, by entry (record << 1 | direction): what stands first under the hash, and
@@ -183,11 +182,6 @@ inline uint32_t FlowTable<F>::settle(uint32_t guess, const Key& key, uint32_t ha
   if (__builtin_expect(guess != kRecordNone && flow_key_equal(sides_[guess].key, key), 1))
     return guess;
   return index_.find(hash, [&](uint32_t e) noexcept { return flow_key_equal(sides_[e].key, key); });
-}
-
-template <class F>
-inline void FlowTable<F>::prefetch_record(uint32_t hash, const Key&) const noexcept {
-  guess(hash);
 }
 
 template <class F>

@@ -33,7 +33,7 @@ uint32_t look_up(Batch& batch, const ConntrackTable& table, uint32_t worker,
   for (uint32_t step = 0; step < count + 2 * kAhead; ++step) {
     if (step < count) flows.prefetch_index(wanted.hashes[step]);
     const uint32_t near = step - kAhead, now = step - 2 * kAhead;  // wrap below zero
-    if (near < count) flows.prefetch_record(wanted.hashes[near], wanted.keys[near]);
+    if (near < count) flows.guess(wanted.hashes[near]);            // asks for its lines
     if (now >= count) continue;
     Packet& p = batch.packets[wanted.packets[now]];
     p.hash = wanted.hashes[now];

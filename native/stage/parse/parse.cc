@@ -49,9 +49,6 @@ void forget_previous(Packet& p, const PortRow& port) noexcept {
   p.vlan_count = 0;
 }
 
-uint32_t address_sum(const KeyV4& key) noexcept { return sum_words(key.src) + sum_words(key.dst); }
-uint32_t address_sum(const KeyV6& key) noexcept { return sum_words(key.src) + sum_words(key.dst); }
-
 // Whether `field`, a TCP or UDP sum as it lies, holds only the folded pseudo-header sum: what Linux
 // leaves there for hardware to finish. AF_XDP does not say, so the value itself must; a full sum
 // that happens to look so is computed again to the same value.
@@ -64,9 +61,7 @@ void judge_sum(const Context& in, Packet& p, const Key& key, uint16_t field,
   if (sizeof key == sizeof(KeyV4) && key.protocol == kProtocolUdp && field == 0) return;
   if (mode == ChecksumMode::kAuto) {
     if (!in.unknown_partial || (p.flags & kFlagPartialChecksum) != 0) return;
-    const uint64_t sum =
-        uint64_t{address_sum(key)} + sum_words(swap32(length)) + swap16(key.protocol);
-    if (sum_fold(sum) != field) return;
+    if (pseudo_sum(key, length) != field) return;
   }
   p.flags |= kFlagPartialChecksum | kFlagForceComplete;
 }
