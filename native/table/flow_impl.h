@@ -1,0 +1,60 @@
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include "base/memory.h"
+#include "table/flow_pool.h"
+#include "table/flow_table.h"
+#include "table/flow_wheel.h"
+
+namespace nodeplane {
+
+// What flow_table.cc, flow_keep.cc and flow_time.cc share and nobody else needs.
+
+inline constexpr uint32_t kFlowTimeoutMax =
+    0x7fffffff;  // ages are 31 bits of milliseconds: 24 days
+
+// Zeroed private memory, given back with the table.
+struct FlowRegion {
+  void* base = nullptr;
+  size_t bytes = 0;
+  FlowRegion() = default;
+  FlowRegion(size_t n, bool huge) noexcept : base(memory_map(n, huge, nullptr)), bytes(n) {}
+  FlowRegion(FlowRegion&& o) noexcept : base(std::exchange(o.base, nullptr)), bytes(o.bytes) {}
+  FlowRegion& operator=(FlowRegion&& o) noexcept {
+    std::swap(base, o.base);
+    std::swap(bytes, o.bytes);
+    return *this;
+  }
+  ~FlowRegion() {
+    if (base != nullptr) memory_unmap(base, bytes);
+  }
+};
+
+template <class F>
+struct FlowTable<F>::Impl {
+  struct alignas(64) Worker {
+    FlowWheel wheel;
+    uint32_t pending = kRecordNone;  // notices taken, not yet read
+    bool leaping = false;            // time has leapt further than last_seen can tell
+    uint32_t leap_ms = 0;
+    std::atomic<uint64_t> kept{0}, removed{0};               // by this worker
+    alignas(64) std::atomic<uint32_t> notices{kRecordNone};  // pushed by others
+  };
+  Impl(FlowCold* cold, const Options& o, Epochs& e)
+      : epochs(e),
+        pool(cold, o.capacity, o.workers, e),
+        workers(new Worker[o.workers]),
+        worker_count(o.workers) {
+    for (uint32_t i = 0; i < o.workers; ++i) workers[i].wheel = FlowWheel(cold);
+  }
+  Epochs& epochs;
+  FlowPool pool;
+  std::unique_ptr<Worker[]> workers;
+  uint32_t worker_count;
+  FlowRegion side_memory, cold_memory, index_memory;
+};
+
+}  // namespace nodeplane

@@ -1,0 +1,159 @@
+// A flow table's records come and go: fill, keep, forget, remove.
+#include "base/sum.h"
+#include "table/flow_impl.h"
+
+namespace nodeplane {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+// What a packet with `key` becomes: the mirror of the opposite direction's key.
+template <class Side, class Key>
+void set_rewrite(Side& s, const Key& key, const Key& opposite) noexcept {
+  s.key = key;
+  std::memcpy(&s.new_src, &opposite.dst, sizeof s.new_src);
+  std::memcpy(&s.new_dst, &opposite.src, sizeof s.new_dst);
+  s.new_sport = opposite.dport;
+  s.new_dport = opposite.sport;
+  if constexpr (sizeof(Key) == sizeof(KeyV4)) s.l3_delta = l3_delta(key, s.new_src, s.new_dst);
+  s.l4_delta = l4_delta(key, s.new_src, s.new_dst, s.new_sport, s.new_dport);
+}
+
+template <class Side>
+void reset_side(Side& s, uint8_t direction, FlowState state, uint32_t generation,
+                uint32_t now_ms) noexcept {
+  s.next_hop.store(kNextHopNone, kRelaxed);
+  s.generation.store(generation, kRelaxed);
+  s.last_seen.store(now_ms, kRelaxed);
+  s.state.store(static_cast<uint8_t>(state), kRelaxed);
+  s.tcp_flags.store(0, kRelaxed);
+  s.direction = direction;
+  s.source_changed = 0;
+  s.packets.store(0, kRelaxed);
+  s.bytes.store(0, kRelaxed);
+}
+
+}  // namespace
+
+template <class F>
+void FlowTable<F>::fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow,
+                        Time now) noexcept {
+  Side* const sides = sides_ + (size_t{record} << 1);
+  set_rewrite(sides[0], flow.original, flow.reply);
+  set_rewrite(sides[1], flow.reply, flow.original);
+  reset_side(sides[0], 0, flow.state, flow.generation, clock_ms(now));
+  reset_side(sides[1], 1, flow.state, flow.generation, clock_ms(now));
+  // Only towards the endpoint is a source hidden: an ICMP error that travels back keeps its own.
+  sides[0].source_changed = flow.snat;
+  FlowCold& c = cold_[record];
+  c.hash[0] = flow.original_hash;
+  c.hash[1] = flow.reply_hash;
+  c.service = flow.service;
+  c.endpoint = flow.endpoint;
+  c.snat_grant = flow.snat_grant;
+  c.snat = flow.snat;
+  c.zone = 0;
+  c.protocol = flow.original.protocol;
+  c.owner = static_cast<uint8_t>(worker);
+  c.single = flow_key_equal(flow.original, flow.reply);
+  c.timer_slot = kTimerSlotNone;
+  c.retired = 0;
+}
+
+template <class F>
+KeepResult FlowTable<F>::keep(uint32_t worker, const NewFlow<F>& flow, Time now,
+                              FlowRef* out) noexcept {
+  auto& w = impl_->workers[worker];
+  const uint32_t record = impl_->pool.take(worker);
+  if (record == kRecordNone) {
+    *out = find(flow.original, flow.original_hash);
+    return out->record == kRecordNone ? KeepResult::kFull : KeepResult::kExisting;
+  }
+  fill(worker, record, flow, now);
+  FlowCold& c = cold_[record];
+  FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
+                                 index_.second(c.hash[0]), index_.second(c.hash[1])};
+  KeepResult result = KeepResult::kFull;
+  // Nearly always the two first buckets suffice: whoever adds or removes a key holds its first one.
+  for (const bool all : {false, true}) {
+    const FlowLocks locks(buckets, all ? 4 : 2);
+    if (!all && (buckets[0]->overflowed() | buckets[1]->overflowed()) != 0) continue;
+    *out = find(flow.original, flow.original_hash);
+    if (out->record != kRecordNone) {
+      result = KeepResult::kExisting;
+      break;
+    }
+    *out = find(flow.reply, flow.reply_hash);
+    if (out->record != kRecordNone) {
+      result = KeepResult::kClash;
+      break;
+    }
+    FlowSpot spots[2];
+    if (!index_.reserve(c.hash[0], FlowSpot{}, locks, all, &spots[0])) continue;
+    if (!c.single && !index_.reserve(c.hash[1], spots[0], locks, all, &spots[1])) continue;
+    c.state.store(static_cast<uint32_t>(flow.state), std::memory_order_release);
+    index_.publish(spots[0], c.hash[0], record << 1);
+    if (!c.single) index_.publish(spots[1], c.hash[1], record << 1 | 1);
+    result = KeepResult::kKept;
+    break;
+  }
+  if (result != KeepResult::kKept) {
+    impl_->pool.give(worker, record);
+    return result;
+  }
+  *out = FlowRef{record, 0};
+  w.kept.store(w.kept.load(kRelaxed) + 1, kRelaxed);
+  w.wheel.start(now);
+  const Time due =
+      now + Time{timeout_ms(c.protocol, static_cast<uint32_t>(flow.state))} * kMillisecond;
+  w.wheel.link(record, FlowWheel::tick_after(due));
+  return result;
+}
+
+template <class F>
+bool FlowTable<F>::forget(uint32_t worker, uint32_t record, Gone* gone) noexcept {
+  if (!remove(worker, record, gone)) return false;
+  gone->expired = 0;
+  return true;
+}
+
+// Under the first buckets' locks the record is live and indexed, or neither.
+template <class F>
+bool FlowTable<F>::remove(uint32_t worker, uint32_t record, Gone* gone) noexcept {
+  FlowCold& c = cold_[record];
+  FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
+                                 index_.second(c.hash[0]), index_.second(c.hash[1])};
+  for (const bool all : {false, true}) {
+    const FlowLocks locks(buckets, all ? 4 : 2);
+    if (c.state.load(std::memory_order_acquire) == static_cast<uint32_t>(FlowState::kNone))
+      return false;
+    FlowSpot spots[2];
+    if (!index_.locate(c.hash[0], record << 1, all, &spots[0])) continue;
+    if (!c.single && !index_.locate(c.hash[1], record << 1 | 1, all, &spots[1])) continue;
+    // An exchange, so that a state change under way finds its expectation gone.
+    c.state.exchange(static_cast<uint32_t>(FlowState::kNone), std::memory_order_seq_cst);
+    index_.clear(spots[0]);
+    if (!c.single) index_.clear(spots[1]);
+    break;
+  }
+  auto& w = impl_->workers[worker];
+  w.removed.store(w.removed.load(kRelaxed) + 1, kRelaxed);
+  *gone = Gone{c.snat_grant, c.snat, 1};
+  if (c.owner == worker) {
+    w.wheel.unlink(record);
+    c.retired = 1;
+    impl_->pool.retire(worker, record);
+  } else {
+    post(record);
+  }
+  return true;
+}
+
+template KeepResult FlowTable<V4>::keep(uint32_t, const NewFlow<V4>&, Time, FlowRef*) noexcept;
+template KeepResult FlowTable<V6>::keep(uint32_t, const NewFlow<V6>&, Time, FlowRef*) noexcept;
+template bool FlowTable<V4>::forget(uint32_t, uint32_t, Gone*) noexcept;
+template bool FlowTable<V6>::forget(uint32_t, uint32_t, Gone*) noexcept;
+template bool FlowTable<V4>::remove(uint32_t, uint32_t, Gone*) noexcept;
+template bool FlowTable<V6>::remove(uint32_t, uint32_t, Gone*) noexcept;
+
+}  // namespace nodeplane

@@ -1,0 +1,186 @@
+// A flow table's time: state changes, deadlines, visits, notices between workers.
+#include <algorithm>
+
+#include "table/flow_impl.h"
+
+namespace nodeplane {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr uint32_t kSkewMax = 1000;       // ms by which workers' clocks may differ
+constexpr Time kSleepMax = 30 * kSecond;  // a sleeping owner looks at its notices this often
+
+}  // namespace
+
+// A packet that may change the state. Nobody leaves kNone here: a removed record stays removed.
+template <class F>
+void FlowTable<F>::stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t protocol,
+                        Time now) noexcept {
+  FlowCold& c = cold_[ref.record];
+  const Side& opposite = sides_[ref.record << 1 | (ref.direction ^ 1u)];
+  uint32_t before = c.state.load(std::memory_order_acquire);
+  uint32_t after;
+  do {
+    if (before == static_cast<uint32_t>(FlowState::kNone)) return;
+    const bool other_fin = (opposite.tcp_flags.load(kRelaxed) & kTcpFin) != 0;
+    after = static_cast<uint32_t>(
+        next_flow_state(static_cast<FlowState>(before), protocol, ref.direction, flags, other_fin));
+    if (after == before) return;
+  } while (!c.state.compare_exchange_weak(before, after, std::memory_order_acq_rel,
+                                          std::memory_order_acquire));
+  copy_state(ref.record);
+  const uint32_t left = timeout_ms(protocol, after);
+  if (left >= timeout_ms(protocol, before)) return;  // the next visit puts it right
+  if (c.owner != worker) return post(ref.record);
+  const uint64_t due = FlowWheel::tick_after(now + Time{left} * kMillisecond);
+  FlowWheel& wheel = impl_->workers[worker].wheel;
+  if (c.timer_slot == kTimerSlotNone || wheel.due_by(ref.record, due)) return;
+  wheel.unlink(ref.record);
+  wheel.link(ref.record, due);
+}
+
+// Both sides carry a copy for the fast path. Two changes at once may write them in either order, so
+// whoever wrote last looks whether it still was right.
+template <class F>
+void FlowTable<F>::copy_state(uint32_t record) noexcept {
+  const FlowCold& c = cold_[record];
+  for (uint32_t s = c.state.load(std::memory_order_seq_cst);;) {
+    if (s == static_cast<uint32_t>(FlowState::kNone)) return;
+    sides_[record << 1].state.store(static_cast<uint8_t>(s), std::memory_order_seq_cst);
+    sides_[record << 1 | 1].state.store(static_cast<uint8_t>(s), std::memory_order_seq_cst);
+    const uint32_t now = c.state.load(std::memory_order_seq_cst);
+    if (now == s) return;
+    s = now;
+  }
+}
+
+// Tells the owner to look at a record: at most once in its stack, so the stack is never full.
+template <class F>
+void FlowTable<F>::post(uint32_t record) noexcept {
+  FlowCold& c = cold_[record];
+  if (c.posted.exchange(1, std::memory_order_acq_rel) != 0) return;
+  auto& stack = impl_->workers[c.owner].notices;
+  uint32_t head = stack.load(kRelaxed);
+  do {
+    c.notice_next.store(head, kRelaxed);
+  } while (!stack.compare_exchange_weak(head, record, std::memory_order_release, kRelaxed));
+}
+
+template <class F>
+void FlowTable<F>::read_notice(uint32_t worker, uint32_t record, Time now) noexcept {
+  FlowCold& c = cold_[record];
+  FlowWheel& wheel = impl_->workers[worker].wheel;
+  c.posted.exchange(0, std::memory_order_acq_rel);  // before the state: a later change posts anew
+  if (c.retired) return;
+  if (c.state.load(std::memory_order_acquire) == static_cast<uint32_t>(FlowState::kNone)) {
+    wheel.unlink(record);
+    c.retired = 1;
+    impl_->pool.retire(worker, record);
+    return;
+  }
+  const uint64_t due = FlowWheel::tick_after(deadline(record, now));
+  if (wheel.due_by(record, due)) return;
+  wheel.unlink(record);
+  wheel.link(record, due);
+}
+
+// The younger direction counts. A side may have been seen a little after `now`, by a worker whose
+// batch began later; what seems to lie further ahead lies more than 24 days back.
+template <class F>
+Time FlowTable<F>::deadline(uint32_t record, Time now) const noexcept {
+  const FlowCold& c = cold_[record];
+  const uint32_t now_ms = clock_ms(now);
+  uint32_t age = ~0u;
+  for (uint32_t d = 0; d < 2; ++d) {
+    const uint32_t each = now_ms - sides_[record << 1 | d].last_seen.load(kRelaxed);
+    age = std::min(age, each > ~kSkewMax ? 0 : each);
+  }
+  const Time base = now / kMillisecond;
+  const Time limit = timeout_ms(c.protocol, c.state.load(kRelaxed));
+  return (base - std::min(base, Time{age}) + limit) * kMillisecond;
+}
+
+template <class F>
+bool FlowTable<F>::visit(uint32_t worker, uint32_t record, Time now, Gone* gone) noexcept {
+  auto& w = impl_->workers[worker];
+  if (state_of(record) == FlowState::kNone) return false;  // its notice is on the way
+  bool over = deadline(record, now) <= now;
+  if (w.leaping && !over) {  // ages have gone round: only what was seen since the leap lives
+    const uint32_t from = w.leap_ms - kSkewMax;
+    const uint32_t until = clock_ms(now) + kSkewMax;
+    over = true;
+    for (uint32_t d = 0; d < 2; ++d) {
+      if (sides_[record << 1 | d].last_seen.load(kRelaxed) - from <= until - from) over = false;
+    }
+  }
+  if (over) return remove(worker, record, gone);
+  w.wheel.link(record, FlowWheel::tick_after(deadline(record, now)));
+  return false;
+}
+
+template <class F>
+uint32_t FlowTable<F>::expire(uint32_t worker, Time now, uint32_t budget, Gone* gone,
+                              bool* more) noexcept {
+  auto& w = impl_->workers[worker];
+  impl_->pool.reclaim(worker);
+  w.wheel.start(now);
+  if (now > w.wheel.time() && (now - w.wheel.time()) / kMillisecond > kFlowTimeoutMax) {
+    w.leaping = true;
+    w.leap_ms = clock_ms(now);
+  }
+  uint32_t visits = 0, count = 0;
+  if (w.pending == kRecordNone && w.notices.load(kRelaxed) != kRecordNone) {
+    w.pending = w.notices.exchange(kRecordNone, std::memory_order_acquire);
+  }
+  for (; w.pending != kRecordNone && visits < budget; ++visits) {
+    const uint32_t record = w.pending;
+    w.pending = cold_[record].notice_next.load(kRelaxed);
+    read_notice(worker, record, now);
+  }
+  for (; visits < budget; ++visits) {
+    const uint32_t record = w.wheel.pop(now);
+    if (record == kRecordNone) break;
+    if (visit(worker, record, now, &gone[count])) ++count;
+  }
+  const bool due = w.wheel.has_due(now);
+  if (!due) w.leaping = false;
+  *more = due || w.pending != kRecordNone || w.notices.load(kRelaxed) != kRecordNone;
+  return count;
+}
+
+template <class F>
+void FlowTable<F>::set_timers(const FlowTimers& timers) noexcept {
+  const auto set = [](std::atomic<uint32_t>& word, uint32_t ms) {
+    word.store(std::min(ms, kFlowTimeoutMax), kRelaxed);
+  };
+  for (uint32_t s = 0; s < kFlowStateCount; ++s) {
+    const bool replied = s == static_cast<uint32_t>(FlowState::kReplied);
+    set(timeouts_[kTimerTcp][s], timers.by_state[s]);
+    set(timeouts_[kTimerUdp][s], replied ? timers.udp_replied : timers.udp_unreplied);
+    set(timeouts_[kTimerIcmp][s], timers.icmp);
+    set(timeouts_[kTimerSctp][s], replied ? timers.sctp : timers.udp_unreplied);
+  }
+}
+
+template <class F>
+Time FlowTable<F>::next_due(uint32_t worker) const noexcept {
+  const auto& w = impl_->workers[worker];
+  if (w.pending != kRecordNone || w.notices.load(kRelaxed) != kRecordNone) return 0;
+  const Time next = w.wheel.next();
+  return next == FlowWheel::kNever ? next : std::min(next, w.wheel.time() + kSleepMax);
+}
+
+template void FlowTable<V4>::stir(uint32_t, FlowRef, uint8_t, uint8_t, Time) noexcept;
+template void FlowTable<V6>::stir(uint32_t, FlowRef, uint8_t, uint8_t, Time) noexcept;
+template void FlowTable<V4>::post(uint32_t) noexcept;
+template void FlowTable<V6>::post(uint32_t) noexcept;
+template Time FlowTable<V4>::deadline(uint32_t, Time) const noexcept;
+template Time FlowTable<V6>::deadline(uint32_t, Time) const noexcept;
+template uint32_t FlowTable<V4>::expire(uint32_t, Time, uint32_t, Gone*, bool*) noexcept;
+template uint32_t FlowTable<V6>::expire(uint32_t, Time, uint32_t, Gone*, bool*) noexcept;
+template void FlowTable<V4>::set_timers(const FlowTimers&) noexcept;
+template void FlowTable<V6>::set_timers(const FlowTimers&) noexcept;
+template Time FlowTable<V4>::next_due(uint32_t) const noexcept;
+template Time FlowTable<V6>::next_due(uint32_t) const noexcept;
+
+}  // namespace nodeplane
