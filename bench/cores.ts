@@ -3,7 +3,7 @@
 // within seconds. So every two-core sample carries the round trip of a cache line before and after it.
 import { cpus } from "node:os";
 import { nativeModule } from "../src/runtime/native.js";
-import { busyTicks } from "./report.js";
+import { busyTicks } from "./machine.js";
 import { testpmdTicks } from "./testpmd.js";
 
 /** Where the side that is measured works, and where everything that it works with does. */

@@ -3,13 +3,14 @@
 // the cores' distance of the moment beside it (cores.ts), and only pairs of equal distance are compared.
 import { messageOf } from "../src/kit/error.js";
 import { type Sample, sampled } from "./cores.js";
+import type { Goal } from "./goal.js";
 import { withHugePages } from "./huge_pages.js";
 import { CorridorFar, flows, TestpmdFar, throughput } from "./memif_corridor.js";
 import { oneWay, sampleMs } from "./memif_one_way.js";
 import { copyOptions, type EngineName, isJumbo } from "./memif_ports.js";
 import { TestpmdPair } from "./memif_testpmd.js";
 import type { Question, QuestionOptions } from "./questions.js";
-import { byDistance, type Goal, ratios } from "./ratio.js";
+import { byDistance, ratios } from "./ratio.js";
 import {
   type Measured,
   machineFacts,

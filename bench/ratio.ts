@@ -1,6 +1,7 @@
 // Ratios of samples that were taken side by side. Two samples make a pair when they are of the same
 // round and the cores were equally far from each other during both; all else says nothing.
 import { distanceOf, distances, type Sample } from "./cores.js";
+import type { Goal } from "./goal.js";
 import { type Measured, measured, median, type Parameters, type Skipped } from "./report.js";
 
 const resamples = 2000;
@@ -29,9 +30,37 @@ export function medianInterval(values: readonly number[]): [low: number, high: n
   return [at(tail), at(1 - tail)];
 }
 
-export interface Goal {
-  /** What the median ratio should at least be. */
-  readonly atLeast: number;
+/** A figure with a goal of its own, in its unit. */
+export const withGoal = (figure: Measured, goal: Goal): Measured => ({
+  ...figure,
+  interval: medianInterval(figure.samples),
+  goal,
+});
+
+/** Of ratios that were taken pair by pair. */
+function ratioCase(
+  subject: string,
+  parameters: Parameters,
+  pairs: readonly number[],
+  goal?: Goal,
+): Measured {
+  const interval = medianInterval(pairs);
+  const found = { ...measured(subject, parameters, "ratio", pairs), pairs: pairs.length, interval };
+  return goal ? { ...found, goal } : found;
+}
+
+/** `ours` over `theirs`, round by round, of two cases that one core measured in turn (runner.ts). */
+export function ratioOf(
+  subject: string,
+  parameters: Parameters,
+  ours: Measured,
+  theirs: Measured,
+  goal?: Goal,
+): Measured {
+  if (ours.samples.length !== theirs.samples.length)
+    throw new RangeError(`${subject}: samples that are not of the same rounds`);
+  const pairs = ours.samples.map((sample, i) => sample / (theirs.samples[i] as number));
+  return ratioCase(subject, parameters, pairs, goal);
 }
 
 /**
@@ -54,12 +83,7 @@ export function ratios(
   });
   const cases = (["near", "far"] as const)
     .filter((cores) => pairs[cores].length >= pairsMin)
-    .map((cores) => ({
-      ...measured(subject, { ...parameters, cores }, "ratio", pairs[cores]),
-      pairs: pairs[cores].length,
-      interval: medianInterval(pairs[cores]),
-      ...(goal ? { goal: goal.atLeast } : {}),
-    }));
+    .map((cores) => ratioCase(subject, { ...parameters, cores }, pairs[cores], goal));
   if (cases.length > 0) return cases;
   const count = pairs.near.length + pairs.far.length;
   const skipped = `${count} pairs of samples in one state of the cores, of ${ours.length}`;

@@ -1,6 +1,8 @@
 // What a benchmark says: the JSON of `nodeplane bench --json` and its table on the terminal.
-import { readFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
+import { type Goal, goalText, samplesMin, verdict } from "./goal.js";
+import { type Facts, machineFacts } from "./machine.js";
+
+export { machineFacts };
 
 export type Parameters = Readonly<Record<string, number | string>>;
 
@@ -14,10 +16,11 @@ export interface Measured {
   readonly samples: readonly number[];
   /** Of two-core samples: nanoseconds before and after each (cores.ts). */
   readonly roundTripNs?: readonly (readonly [number, number])[];
-  /** Of ratios: how many pairs, the 95 % interval of the median, what the median should at least be. */
+  /** Of ratios: how many pairs of samples. */
   readonly pairs?: number;
+  /** Of ratios and where there is a goal: the 95 % interval of the median. */
   readonly interval?: readonly [number, number];
-  readonly goal?: number;
+  readonly goal?: Goal;
 }
 
 export interface Skipped {
@@ -28,7 +31,7 @@ export interface Skipped {
 
 export interface Report {
   readonly question: string;
-  readonly machine: Readonly<Record<string, number | string | boolean>>;
+  readonly machine: Facts;
   readonly cases: readonly (Measured | Skipped)[];
   /** What must be said with the figures: what is measured, what is modelled. */
   readonly notes?: readonly string[];
@@ -62,54 +65,28 @@ export function measured(
   };
 }
 
-function field(file: string, pattern: RegExp): string {
-  try {
-    return pattern.exec(readFileSync(file, "utf8"))?.[1]?.trim() ?? "";
-  } catch {
-    return "";
-  }
-}
-
-/** Stolen time of all processors since boot, in ticks: what the host took from this machine. */
-export const stolenTicks = (): number =>
-  Number(field("/proc/stat", /^cpu(?:\s+\d+){7}\s+(\d+)/m) || 0);
-
-/** Time that all processors together were busy since boot, in ticks. */
-export function busyTicks(): number {
-  const fields = field("/proc/stat", /^cpu +(.*)/m)
-    .split(" ")
-    .map(Number);
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields;
-  return user + nice + system + irq + softirq;
-}
-
-/** What must be known to judge figures. `extra` is the benchmark's own. */
-export function machineFacts(extra: Report["machine"] = {}): Report["machine"] {
-  return {
-    cpu: cpus()[0]?.model ?? "unknown",
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
-    node: process.version,
-    governor: field("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", /(.*)/) || "unknown",
-    hugePages2M: Number(field("/proc/sys/vm/nr_hugepages", /(\d+)/) || 0),
-    stolenTicks: stolenTicks(),
-    ...extra,
-  };
-}
-
-const round = (n: number): string =>
+/** For people: three digits or so. */
+export const round = (n: number): string =>
   n >= 1000 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
 
 const nsPerMicrosecond = 1000;
 
-/** What stands behind the unit: the time per packet of a rate, the interval and goal of a ratio. */
-function judge(c: Measured): string {
-  if (c.unit === "Mpps") return ` (${round(nsPerMicrosecond / c.median)} ns/packet)`;
-  if (!c.interval) return "";
-  const interval = ` (${c.pairs} pairs, 95 %: ${c.interval.map(round).join(" to ")})`;
-  if (c.goal === undefined) return interval;
-  return `${interval}, goal ${c.goal}: ${c.median >= c.goal ? "met" : "MISSED"}`;
+/** How the goal stands; why it is open when there are too few samples. */
+export function judged(c: Measured): string {
+  if (!c.goal || !c.interval) return "";
+  const found = verdict(c.goal, c.interval, c.samples.length);
+  const few =
+    c.samples.length < samplesMin ? ` (of ${samplesMin} samples ${c.samples.length})` : "";
+  return `goal ${goalText(c.goal)}: ${found}${few}`;
+}
+
+/** What stands behind the unit: the time per packet of a rate, interval and goal. */
+function remarks(c: Measured): string {
+  const rate = c.unit === "Mpps" ? ` (${round(nsPerMicrosecond / c.median)} ns/packet)` : "";
+  if (!c.interval) return rate;
+  const pairs = c.pairs === undefined ? "" : `${c.pairs} pairs, `;
+  const interval = ` (${pairs}95 %: ${c.interval.map(round).join(" to ")})`;
+  return rate + interval + (c.goal ? `, ${judged(c)}` : "");
 }
 
 /** The table for people. */
@@ -121,7 +98,7 @@ export function renderReport(report: Report): string {
       .join(" ");
     return "skipped" in c
       ? [c.subject, p, "", "skipped:", c.skipped, ""]
-      : [c.subject, p, round(c.min), round(c.median), round(c.max), c.unit + judge(c)];
+      : [c.subject, p, round(c.min), round(c.median), round(c.max), c.unit + remarks(c)];
   });
   const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => (r[i] ?? "").length)));
   const line = (cells: readonly string[]) =>

@@ -1,11 +1,15 @@
 // Interleaved measurement: every case takes one sample, then every case the next, so that a machine
 // that changes its speed changes it for all of them.
+import type { Goal } from "./goal.js";
+import { withGoal } from "./ratio.js";
 import { type Measured, measured, type Parameters } from "./report.js";
 
 export interface Case {
   readonly subject: string;
   readonly parameters: Parameters;
   readonly unit: string;
+  /** In this unit; a goal that is a ratio is ratioOf()'s (ratio.ts). */
+  readonly goal?: Goal;
   /** One sample. */
   sample(): number | Promise<number>;
 }
@@ -30,5 +34,8 @@ export async function interleave(cases: readonly Case[], options: RunOptions): P
     }
     options.progress?.(round + 1, all);
   }
-  return cases.map((c, i) => measured(c.subject, c.parameters, c.unit, samples[i] as number[]));
+  return cases.map((c, i) => {
+    const found = measured(c.subject, c.parameters, c.unit, samples[i] as number[]);
+    return c.goal ? withGoal(found, c.goal) : found;
+  });
 }

@@ -1,6 +1,9 @@
 // The bench runner, and that the laps of bench path lose no packet. Speed is not tested.
 import t from "tap";
+import { type Goal, verdict } from "../../bench/goal.js";
+import { machineFacts } from "../../bench/machine.js";
 import { benchModel, packServices } from "../../bench/model.js";
+import { ratioOf, withGoal } from "../../bench/ratio.js";
 import { measured, median, renderReport } from "../../bench/report.js";
 import { interleave } from "../../bench/runner.js";
 import { Dataplane } from "../../src/runtime/dataplane.js";
@@ -40,6 +43,48 @@ t.test("the table names what was skipped", async (t) => {
   const text = renderReport({ question: "path", machine: { cores: 2 }, cases });
   t.match(text, /corridor +flows=1000 +40\.0 +50\.0 +60\.0 +ns\/packet/);
   t.match(text, /testpmd .*skipped: +not installed/);
+});
+
+t.test("a goal is met or missed only when the whole interval says so", async (t) => {
+  const most: Goal = { atMost: 10 };
+  const least: Goal = { atLeast: 10 };
+  for (const [interval, atMost, atLeast] of [
+    [[8, 9], "met", "MISSED"],
+    [[9, 10], "met", "open"],
+    [[9, 11], "open", "open"],
+    [[10, 11], "open", "met"],
+    [[11, 12], "MISSED", "met"],
+  ] as const) {
+    t.equal(verdict(most, interval, 15), atMost, `${interval} at most`);
+    t.equal(verdict(least, interval, 15), atLeast, `${interval} at least`);
+    t.equal(verdict(most, interval, 14), "open", "14 samples do not tell");
+  }
+});
+
+t.test("ratios of the same rounds, goals of figures", async (t) => {
+  const rounds = Array.from({ length: 15 }, (_, i) => i + 10);
+  const ours = measured("corridor", {}, "ns/packet", rounds);
+  const theirs = measured(
+    "floor",
+    {},
+    "ns/packet",
+    rounds.map((n) => n * 4),
+  );
+  const ratio = ratioOf("corridor / floor", {}, ours, theirs, { atMost: 0.25 });
+  t.match(ratio, { unit: "ratio", pairs: 15, median: 0.25, interval: [0.25, 0.25] });
+  const cases = [ratio, withGoal(ours, { atMost: 12 })];
+  const text = renderReport({ question: "path", machine: {}, cases });
+  t.match(text, /ratio \(15 pairs, 95 %: 0\.25 to 0\.25\), goal at most 0\.25: met/);
+  t.match(text, /ns\/packet \(95 %: [\d.]+ to [\d.]+\), goal at most 12: MISSED/);
+  const fewer = measured("floor", {}, "ns/packet", [1]);
+  t.throws(() => ratioOf("x", {}, ours, fewer), RangeError);
+});
+
+t.test("what is said of the machine", async (t) => {
+  const facts = machineFacts({ framesPerLap: 8192 });
+  t.match(facts, { cpu: String, cores: Number, governor: String, framesPerLap: 8192 });
+  t.ok(Number(facts.stealPercent) >= 0 && Number(facts.stealPercent) <= 100);
+  if (Number(facts.cores) > 1) t.ok(Number(facts.coreRoundTripNs) > 0);
 });
 
 for (const family of [4, 6] as const) {
