@@ -1,5 +1,6 @@
 // A flow table's records come and go: fill, keep, forget, remove.
 #include "base/sum.h"
+#include "table/flow_check.h"
 #include "table/flow_impl.h"
 
 namespace nodeplane {
@@ -58,6 +59,8 @@ void FlowTable<F>::fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow
   c.single = flow_key_equal(flow.original, flow.reply);
   c.timer_slot = kTimerSlotNone;
   c.retired = 0;
+  c.check =
+      flow_check<F>({flow.original, flow.reply, flow.service, flow.endpoint, c.zone, flow.snat});
 }
 
 template <class F>

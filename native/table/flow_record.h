@@ -10,7 +10,8 @@ namespace nodeplane {
 inline constexpr uint16_t kTimerSlotNone = 0xffff;
 
 // The cold line of a connection: what a hit does not need. Ids and hashes are immutable from commit to
-// retirement, the timer belongs to the worker that kept the record (its owner).
+// retirement, the timer belongs to the worker that kept the record (its owner). `state` commits: it is
+// stored last when a record is made, and first when one is removed (docs/survival.md).
 struct alignas(64) FlowCold {
   std::atomic<uint32_t> state;  // FlowState; kNone: not live
   uint32_t hash[2];             // of the two keys: where the index holds them
@@ -23,6 +24,7 @@ struct alignas(64) FlowCold {
   uint8_t single;       // the reply key equals the original one: indexed once
   uint16_t timer_slot;  // level << 8 | slot
   uint32_t timer_due;   // low 32 bits of the tick
+  uint32_t check;       // flow_check of the immutable part, stored before the commit
   union {
     struct {
       uint32_t timer_next, timer_prev;
