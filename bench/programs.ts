@@ -1,0 +1,111 @@
+// Native programs of ours that benchmarks run beside themselves (bench/native): built on demand, and
+// those that are asked line by line.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const buildMs = 600_000;
+const askMs = 60_000;
+
+/** Of the end of what a failed command said, the line that says why. */
+function why(cause: unknown): string {
+  const { stderr, message } = cause as { stderr?: Buffer; message: string };
+  const said = stderr?.toString().trim() || message;
+  return said.split("\n").find((line) => /error/i.test(line)) ?? said.split("\n").at(-1) ?? "";
+}
+
+/** Whether pkg-config knows this library. */
+export function hasLibrary(name: string): boolean {
+  try {
+    execFileSync("pkg-config", ["--exists", name], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Builds one program where the addon was built, if it was: the core is compiled already.
+ * Its path; an Error that says why it cannot be built.
+ */
+export function buildProgram(name: string): string {
+  const own = join(root, "build/bench");
+  const addon = join(root, "build/cmake");
+  const folder = existsSync(join(addon, "CMakeCache.txt")) ? addon : own;
+  const cmake = (...args: string[]) =>
+    execFileSync("cmake", args, { stdio: ["ignore", "ignore", "pipe"], timeout: buildMs });
+  const configure = (isOn: boolean) =>
+    cmake("-S", root, "-B", folder, `-DNODEPLANE_BENCH=${isOn ? "ON" : "OFF"}`);
+  try {
+    configure(true);
+    cmake("--build", folder, "--target", name, "--parallel", "2");
+    return join(folder, name);
+  } catch (cause) {
+    throw new Error(`${name} cannot be built: ${why(cause)}`);
+  } finally {
+    // What builds the addon must not build benchmarks with it.
+    if (existsSync(join(folder, "CMakeCache.txt"))) configure(false);
+  }
+}
+
+/** Those that run; killed when this process ends before it has closed them. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** A program that answers each line on its standard input with one line. */
+export class Asked {
+  readonly #child;
+  readonly #lines: AsyncIterator<string>;
+  readonly #ended: Promise<void>;
+  #errors = "";
+
+  constructor(
+    readonly file: string,
+    args: readonly string[],
+  ) {
+    const child = spawn(file, args, { stdio: "pipe" });
+    this.#child = child;
+    running.add(child);
+    child.stderr.on("data", (chunk: Buffer) => {
+      this.#errors += chunk.toString();
+    });
+    child.stdin.on("error", () => {}); // it ended; the missing answer says so
+    child.on("error", (cause) => {
+      this.#errors += cause.message;
+    });
+    this.#ended = new Promise((resolve) => {
+      child.once("close", () => {
+        running.delete(child);
+        resolve();
+      });
+    });
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** The next line that it says; an Error with its own words when it ended or is silent. */
+  async line(): Promise<string> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), askMs);
+    const next = await this.#lines.next();
+    clearTimeout(timer);
+    if (!next.done) return next.value;
+    await this.#ended;
+    throw new Error(this.#errors.trim().split("\n").at(-1) || `${this.file} ended`);
+  }
+
+  ask(question: string): Promise<string> {
+    this.#child.stdin.write(`${question}\n`);
+    return this.line();
+  }
+
+  async close(): Promise<void> {
+    this.#child.stdin.end();
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 1000);
+    await this.#ended;
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,39 @@
+// DPDK's rte_hash as a peer: laps where it is installed, a reason where it is not. Speed is not tested.
+import t from "tap";
+import { withHugePages } from "../../bench/huge_pages.js";
+import { Asked, buildProgram, hasLibrary } from "../../bench/programs.js";
+import { betterBulk, openRteHash, rteHashBytes, rteHashKeys } from "../../bench/rte_hash.js";
+import { interleave } from "../../bench/runner.js";
+
+const entries = [4096, 1024];
+
+t.test("laps over two tables, or why there are none", async (t) => {
+  await withHugePages(rteHashBytes(entries), async () => {
+    const { cases, skipped, close } = await openRteHash(entries);
+    if (!hasLibrary("libdpdk")) t.match(skipped, [{ skipped: /libdpdk-dev/ }, {}]);
+    t.equal(skipped.length, cases.length > 0 ? 0 : entries.length);
+    for (const { skipped: reason } of skipped) t.ok(reason.length > 10, reason);
+    const found = await interleave(cases, { rounds: 3, warmup: 1 });
+    await close();
+    for (const c of found) {
+      t.equal(c.parameters.keys, rteHashKeys(Number(c.parameters.entries)));
+      t.ok(c.samples.every((ns) => ns > 1));
+    }
+    for (const n of cases.length > 0 ? entries : []) {
+      const better = betterBulk(found, n);
+      const own = found.filter((c) => c.parameters.entries === n);
+      t.equal(better?.median, Math.min(...own.map((c) => c.median)));
+    }
+  });
+});
+
+t.test("a program that cannot be built, and one that ends, say why", async (t) => {
+  t.throws(() => buildProgram("no_such_program"), /no_such_program cannot be built: .*no_such/);
+  const program = new Asked("sh", ["-c", "read line; echo $line; echo 'no more' >&2; exit 1"]);
+  t.equal(await program.ask("one"), "one");
+  await t.rejects(program.ask("two"), /^no more$/);
+  await program.close();
+  const missing = new Asked("/no/such/program", []);
+  await t.rejects(missing.line(), /no\/such\/program/);
+  await missing.close();
+});
