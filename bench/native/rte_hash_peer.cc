@@ -91,8 +91,13 @@ void start() {
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) fail("no core");
   int core = CPU_SETSIZE - 1;
   while (!CPU_ISSET(core, &allowed)) --core;
-  std::string options[] = {"rte_hash_peer", "-l", std::to_string(core), "--in-memory", "--no-pci",
-                           "--no-telemetry", "--log-level=lib.eal:error"};
+  std::string options[] = {"rte_hash_peer",
+                           "-l",
+                           std::to_string(core),
+                           "--in-memory",
+                           "--no-pci",
+                           "--no-telemetry",
+                           "--log-level=lib.eal:error"};
   std::vector<char*> arguments;
   for (std::string& option : options) arguments.push_back(option.data());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
