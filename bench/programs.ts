@@ -38,7 +38,10 @@ export function buildProgram(name: string): string {
   const cmake = (...args: string[]) =>
     execFileSync("cmake", args, { stdio: ["ignore", "ignore", "pipe"], timeout: buildMs });
   const configure = (isOn: boolean) =>
-    cmake("-S", root, "-B", folder, `-DNODEPLANE_BENCH=${isOn ? "ON" : "OFF"}`);
+    cmake(
+      ...["-S", root, "-B", folder, `-DNODEPLANE_BENCH=${isOn ? "ON" : "OFF"}`],
+      "-DCMAKE_BUILD_TYPE=Release",
+    );
   try {
     configure(true);
     cmake("--build", folder, "--target", name, "--parallel", "2");

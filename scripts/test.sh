@@ -183,6 +183,7 @@ step clang-format scripts/clang-format.sh --dry-run -Werror
 step rooms node scripts/check-rooms.mjs
 step tsc npm run --silent build:js
 step native native_tests
+step instructions node build/js/bench/instructions.js
 if ((!quick)); then
   step asan asan_tests
   step tsan tsan_tests
