@@ -1,9 +1,23 @@
 import { afXdp } from "./af_xdp.js";
+import { churn } from "./churn.js";
 import { control } from "./control.js";
 import { copy } from "./copy.js";
 import { memif } from "./memif.js";
+import { newFlows } from "./new_flows.js";
 import { path } from "./path.js";
 import type { Question } from "./questions.js";
+import { services } from "./services.js";
+import { workers } from "./workers.js";
 
 /** In the order in which `nodeplane bench` without arguments asks them. */
-export const questions: readonly Question[] = [path, memif, copy, afXdp, control];
+export const questions: readonly Question[] = [
+  path,
+  newFlows,
+  churn,
+  services,
+  workers,
+  memif,
+  copy,
+  afXdp,
+  control,
+];

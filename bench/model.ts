@@ -79,11 +79,23 @@ export interface BenchModelOptions {
   readonly protocol?: "TCP" | "UDP";
   /** Names the two cables, so that several dataplanes live in one process. */
   readonly name: string;
+  /** Default 1. */
+  readonly workers?: number;
+  /** More flows will come and go. */
+  readonly room?: boolean;
+  /** Clients are from outside the pods' ranges, so that all of them are masqueraded. */
+  readonly masquerade?: boolean;
 }
+
+const framesPerWorker = 16_384;
+/** Flows that come and go beside the `flows` that stay, of one worker. */
+const roomPerWorker = 32_768;
 
 /** Clients behind port 0, endpoints on port 1. */
 export async function benchModel(o: BenchModelOptions): Promise<Model> {
-  const capacity = Math.max(o.flows + (o.flows >> 2), 4096);
+  const workers = o.workers ?? 1;
+  const room = o.room ? roomPerWorker * workers : 0;
+  const capacity = Math.max(o.flows + (o.flows >> 2) + room, 4096);
   const [net0, net1] =
     o.family === 4 ? ["192.0.2.1/24", "10.1.0.1/16"] : ["2001:db8::1/64", "fd00:1::1/64"];
   const neighbours = endpointNeighbours(o.family, "endpoints");
@@ -112,7 +124,14 @@ export async function benchModel(o: BenchModelOptions): Promise<Model> {
       capacity: o.family === 4 ? capacity : 4096,
       capacity6: o.family === 6 ? capacity : 4096,
     },
-    frames: { count: 16384, size: 2048 },
+    workers: { count: workers },
+    frames: { count: framesPerWorker * workers, size: 2048 },
+    ...(o.masquerade
+      ? {
+          node: { podCIDRs: [o.family === 4 ? "10.1.0.0/16" : "fd00:1::/64"] },
+          nat: { ports: "1024-65535" },
+        }
+      : {}),
   });
   if (!loaded.ok) throw new InvalidInput(loaded.error);
   return { ...loaded.value.model, services: services(o.family, o.services, o.protocol) };

@@ -1,110 +1,125 @@
 // bench path: what the corridor costs in memory, without I/O. Established TCP flows, 64-byte packets
 // of flows drawn at random and laid into 8,192 frames between timed laps; every record field, counter
-// and state kept, the keyed hash on. Beside it the same lap without a corridor (`empty`) and one
-// random line read per packet over as many bytes as the flow table has (`floor`).
-import { Dataplane } from "../src/runtime/dataplane.js";
-import { type NativeLap, nativeModule } from "../src/runtime/native.js";
-import { withHugePages } from "./huge_pages.js";
-import { type BenchFamily, benchModel, packServices } from "./model.js";
+// and state kept, the keyed hash on. Beside it the same lap without a corridor (`empty`), one
+// random line read per packet over as many bytes as the flow table has (`floor`), DPDK's rte_hash alone
+// and the corridor with other kernels.
+import type { Goal } from "./goal.js";
+import { openKernelLaps } from "./kernel_laps.js";
+import { findCase, type LapSetting, lapCase, withLaps } from "./laps.js";
+import { machineFacts } from "./machine.js";
 import type { Question } from "./questions.js";
-import { machineFacts, type Report } from "./report.js";
-import { type Case, interleave } from "./runner.js";
+import { ratioOf, withGoal } from "./ratio.js";
+import type { Measured, Parameters, Report } from "./report.js";
+import { betterBulk, openRteHash, rteHashBytes } from "./rte_hash.js";
+import { interleave } from "./runner.js";
 
-interface Setting {
-  readonly flows: number;
-  readonly services: number;
-  readonly family: BenchFamily;
+const unit = "ns/packet";
+const of = (flows: number, family: 4 | 6 = 4, services = 1): LapSetting => ({
+  flows,
+  services,
+  family,
+});
+const headline = [of(1_000), of(10_000), of(100_000), of(1_000_000)];
+const beside = [of(100_000, 4, 5_000), of(1_000, 6), of(100_000, 6)];
+const full = [
+  of(1_000, 4, 5_000),
+  of(1_000_000, 4, 5_000),
+  of(1_000_000, 6),
+  of(4_000_000),
+  of(16_000_000),
+];
+
+/** ns per packet. */
+const goals: Readonly<Record<number, number>> = { 1000: 15, 10000: 17, 100000: 25 };
+const floorGoal = { atMost: 5 };
+const rteHashGoal = { atMost: 1 };
+const rteHashEntries = 2 ** 20;
+const million = { flows: 1_000_000, services: 1, family: 4 };
+/** Against 1 M flows. */
+const growthGoals: Readonly<Record<number, number>> = { 4000000: 1.4, 16000000: 2 };
+const familyGoal = { atMost: 1.4 };
+
+const isHeadline = (p: Parameters): boolean => p.services === 1 && p.family === 4;
+
+function goalsOfFigures(cases: readonly Measured[]): Measured[] {
+  return cases.map((c) => {
+    const goal = goals[Number(c.parameters.flows)];
+    const judged = c.subject === "corridor" && isHeadline(c.parameters) && goal !== undefined;
+    return judged ? withGoal(c, { atMost: goal }) : c;
+  });
 }
 
-const headline: readonly Setting[] = [1_000, 10_000, 100_000, 1_000_000].map((flows) => ({
-  flows,
-  services: 1,
-  family: 4,
-}));
-const beside: readonly Setting[] = [
-  { flows: 100_000, services: 5_000, family: 4 },
-  { flows: 1_000, services: 1, family: 6 },
-  { flows: 100_000, services: 1, family: 6 },
-];
-const full: readonly Setting[] = [
-  { flows: 1_000, services: 5_000, family: 4 },
-  { flows: 1_000_000, services: 5_000, family: 4 },
-  { flows: 1_000_000, services: 1, family: 6 },
-];
-
-// Upper bounds: a flow with its share of the index and the floor's equal bytes, spare capacity
-// included; arena and smaller tables.
-const flowBytes = { 4: 600, 6: 1000 } as const;
-const setupBytes = 96 << 20;
-
-/** Runs `run` with a lap for each setting, and closes everything behind it. */
-async function withLaps<T>(
-  settings: readonly Setting[],
-  run: (laps: readonly { setting: Setting; lap: NativeLap; dataplane: Dataplane }[]) => Promise<T>,
-): Promise<T> {
-  const open: { setting: Setting; lap: NativeLap; dataplane: Dataplane }[] = [];
-  try {
-    for (const [i, setting] of settings.entries()) {
-      const dataplane = Dataplane.open(await benchModel({ ...setting, name: `bench-path-${i}` }));
-      try {
-        const lap = new (nativeModule().PathLap)(dataplane.native, {
-          family: setting.family,
-          flows: setting.flows,
-          services: packServices(setting.family, setting.services),
-        });
-        open.push({ setting, lap, dataplane });
-      } catch (cause) {
-        dataplane.close();
-        throw cause;
-      }
-    }
-    return await run(open);
-  } finally {
-    for (const { lap, dataplane } of open) {
-      lap.close();
-      dataplane.close();
-    }
+/** Pairs of the same rounds; nothing where one was not measured. */
+function ratiosOf(cases: readonly Measured[]): Measured[] {
+  const corridor = (p: Parameters) => findCase(cases, "corridor", p);
+  const found: Measured[] = [];
+  const add = (
+    subject: string,
+    parameters: Parameters,
+    ours: Measured | undefined,
+    theirs: Measured | undefined,
+    goal: Goal,
+  ): void => {
+    if (ours && theirs) found.push(ratioOf(subject, parameters, ours, theirs, goal));
+  };
+  const ours = corridor(million);
+  add("corridor / floor", million, ours, findCase(cases, "floor", million), floorGoal);
+  const peer = betterBulk(cases, rteHashEntries);
+  add("corridor / rte_hash", million, ours, peer, rteHashGoal);
+  for (const [flows, atMost] of Object.entries(growthGoals)) {
+    const grown = { ...million, flows: Number(flows) };
+    add("corridor / corridor of 1 M", grown, corridor(grown), ours, { atMost });
   }
+  for (const flows of [1_000, 100_000, 1_000_000]) {
+    const six = { flows, services: 1, family: 6 };
+    add("IPv6 / IPv4", six, corridor(six), corridor({ ...six, family: 4 }), familyGoal);
+  }
+  return found;
 }
 
 export const path: Question = {
   name: "path",
   about: "ns per packet of the whole corridor in memory, for 1 k to 1 M established flows",
-  async run({ isFull, progress }): Promise<Report> {
+  async run({ isFull, rounds, progress }): Promise<Report> {
     const settings = [...headline, ...beside, ...(isFull ? full : [])];
-    const bytes = settings.reduce((sum, s) => sum + setupBytes + s.flows * flowBytes[s.family], 0);
-    return withHugePages(bytes, () =>
-      withLaps(settings, async (laps) => {
-        const cases: Case[] = laps.flatMap(({ setting, lap, dataplane }) =>
-          (["corridor", "empty", "floor"] as const).map((subject) => ({
-            subject,
-            parameters: {
-              flows: setting.flows,
-              services: setting.services,
-              family: setting.family,
-              workers: 1,
-              bytes: setting.family === 4 ? 64 : 74,
-              kernel: dataplane.info().kernel,
-            },
-            unit: "ns/packet",
-            sample: () => lap.lap(subject),
-          })),
-        );
-        const measured = await interleave(cases, {
-          rounds: isFull ? 61 : 31,
-          warmup: 3,
-          progress,
-        });
-        const info = laps[0]?.dataplane.info();
-        return {
-          question: "path",
-          machine: machineFacts({
-            hugePagesUsed: info?.hugePages ?? false,
-            framesPerLap: 8192,
-          }),
-          cases: measured,
-        };
-      }),
+    const run = withLaps(
+      "bench-path",
+      settings,
+      async (laps) => {
+        const rteHash = await openRteHash([rteHashEntries]);
+        const kernels = await openKernelLaps(of(100_000));
+        try {
+          const own = laps.flatMap((open) =>
+            (["corridor", "empty", "floor"] as const).map((what) =>
+              lapCase(open, what, what, unit),
+            ),
+          );
+          const measured = await interleave([...own, ...rteHash.cases, ...kernels.cases], {
+            rounds: rounds ?? (isFull ? 61 : 31),
+            warmup: 3,
+            progress,
+          });
+          const info = laps[0]?.dataplane.info();
+          return {
+            question: "path",
+            machine: machineFacts({
+              hugePagesUsed: info?.hugePages ?? false,
+              framesPerLap: 8192,
+            }),
+            cases: [
+              ...goalsOfFigures(measured),
+              ...ratiosOf(measured),
+              ...kernels.gains(measured),
+              ...rteHash.skipped,
+            ],
+          };
+        } finally {
+          await kernels.close();
+          await rteHash.close();
+        }
+      },
+      rteHashBytes([rteHashEntries]),
     );
+    return run;
   },
 };

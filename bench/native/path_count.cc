@@ -68,12 +68,7 @@ std::unique_ptr<Plane> open_plane(const char* tables, uint32_t flows) {
 }
 
 void walk(PathLap& lap, bool is_new) {
-  if (is_new) {
-    lap.lap_new();
-  } else {
-    lap.refill();
-    lap.lap(PathLap::What::kCorridor);
-  }
+  lap.lap(is_new ? PathLap::What::kNew : PathLap::What::kCorridor);
   if (lap.strays() != 0) fail(std::to_string(lap.strays()) + " packets went astray");
 }
 
@@ -90,8 +85,11 @@ int main(int count, char** arguments) {
   const uint32_t spare = flows / 4 + static_cast<uint32_t>(laps + 1) * kLapFrames;
   const std::unique_ptr<Plane> plane = open_plane(arguments[1], flows + spare);
   std::string error;
-  const std::unique_ptr<PathLap> lap =
-      PathLap::create(*plane, family, flows, services_of(arguments[2]), &error);
+  PathLap::Options options;
+  options.family = family;
+  options.flows = flows;
+  options.services = services_of(arguments[2]);
+  const std::unique_ptr<PathLap> lap = PathLap::create(*plane, std::move(options), &error);
   if (!lap) fail(error);
   if (what == "stages") lap->close_express();
   walk(*lap, what == "new");

@@ -62,6 +62,7 @@ class Plane {
   FlowTable<V6>& flows6() { return *flows6_; }
   NeighbourTable& neighbours() { return *neighbours_; }
   PortPool& snat_ports() { return *snat_ports_; }
+  Epochs& epochs() { return epochs_; }
   const PlaneOptions& options() const { return options_; }
   // Who copies, why it is not who was asked for (empty: it is), and what it counted, as JSON.
   std::string copy_description() const { return copy_->description(); }

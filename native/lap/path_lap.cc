@@ -1,5 +1,6 @@
 #include "lap/path_lap.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -7,12 +8,12 @@
 #include "peer/lay.h"
 
 namespace nodeplane {
-
 namespace {
 
 constexpr uint16_t kClientPort = 0;
 constexpr uint16_t kEndpointPort = 1;
 constexpr uint32_t kFloorDistance = 32;  // lines in flight
+constexpr size_t kLaidMax = 128;
 
 Time clock_ns() {
   using namespace std::chrono;
@@ -20,42 +21,38 @@ Time clock_ns() {
       duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count());
 }
 
-}  // namespace
-
-uint64_t PathLap::random() noexcept {  // splitmix64 (Steele, Lea, Flood 2014)
-  uint64_t z = (seed_ += 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
+// Batches of a lap that answers travel in.
+bool is_backward(const PathLap::Draw& draw, uint32_t batch) noexcept {
+  return draw.way == PathLap::Way::kBackward || (draw.way == PathLap::Way::kBoth && batch % 2 != 0);
 }
 
-std::unique_ptr<PathLap> PathLap::create(Plane& plane, uint8_t family, uint32_t flows,
-                                         std::vector<Service> services, std::string* error) {
-  if (!plane.tables() || plane.running() || plane.port_count() < 2 || services.empty()) {
+// Of a laid packet after its walk: where it was sent.
+PathLap::Service destination_of(const uint8_t* packet, uint8_t family) noexcept {
+  PathLap::Service to{};
+  const uint8_t* const l4 = packet + lay_headers(family, kProtocolTcp) - 20;
+  const uint32_t bytes = family == 4 ? 4 : 16;
+  std::memcpy(to.address.bytes, l4 - bytes, bytes);
+  std::memcpy(&to.be_port, l4 + 2, 2);
+  return to;
+}
+
+}  // namespace
+
+std::unique_ptr<PathLap> PathLap::create(Plane& plane, Options options, std::string* error) {
+  if (!plane.tables() || plane.running() || plane.port_count() < 2 || options.services.empty()) {
     *error = "a lap needs two ports, a service, published tables and no running workers";
     return nullptr;
   }
   std::unique_ptr<PathLap> lap(new PathLap);
   lap->plane_ = &plane;
-  lap->family_ = family;
-  lap->services_ = std::move(services);
-  lap->cache_ = std::make_unique<FrameCache>(plane.arena());
-  lap->batch_ = std::make_unique<Batch>();
-  lap->states_ = std::make_unique<States>();
-  lap->counters_ = std::make_unique<Counters>();
-  lap->batch_->frames = lap->cache_.get();
-  lap->batch_->counters = lap->counters_.get();
+  lap->options_ = std::move(options);
   lap->clock_ = time_now();
-  for (uint32_t i = 0; i < kLapFrames; ++i) {
-    const uint32_t frame = lap->cache_->take();
-    if (frame == kFrameNone) {
-      *error = "a lap needs " + std::to_string(kLapFrames) + " frames";
-      return nullptr;
-    }
-    lap->frames_.push_back(frame);
+  for (uint32_t w = 0; w < plane.options().workers; ++w) {
+    lap->hands_.push_back(LapHand::create(plane, lap->options_.family, w, error));
+    if (!lap->hands_.back()) return nullptr;
   }
-  if (!lap->open_flows(flows, error)) return nullptr;
-  lap->floor_bytes_ = family == 4 ? plane.flows4().bytes() : plane.flows6().bytes();
+  if (!lap->open_flows(error)) return nullptr;
+  lap->floor_bytes_ = lap->options_.family == 4 ? plane.flows4().bytes() : plane.flows6().bytes();
   bool huge = false;
   lap->floor_ = static_cast<uint8_t*>(memory_map(lap->floor_bytes_, plane.options().huge, &huge));
   if (lap->floor_) std::memset(lap->floor_, 1, lap->floor_bytes_);
@@ -63,127 +60,157 @@ std::unique_ptr<PathLap> PathLap::create(Plane& plane, uint8_t family, uint32_t 
 }
 
 PathLap::~PathLap() {
-  for (const uint32_t f : frames_) cache_->give(f);
   if (floor_) memory_unmap(floor_, floor_bytes_);
 }
 
-void PathLap::lay(uint32_t frame, uint32_t flow, uint8_t tcp_flags) noexcept {
+void PathLap::lay(const LapHand& hand, uint32_t frame, uint32_t flow,
+                  uint8_t tcp_flags) const noexcept {
   LaySpec spec;
-  spec.family = family_;
+  spec.family = options_.family;
   spec.tcp_flags = tcp_flags;
   std::memcpy(spec.dst_mac, plane_->tables()->parse.ports[kClientPort].mac, 6);
   spec.flow = flow;
-  const Service& service = services_[flow % services_.size()];
+  const Service& service = options_.services[flow % options_.services.size()];
   spec.service = service.address;
   spec.be_service_port = service.be_port;
-  lay_packet(plane_->arena().at(frame) + kFrameHeadroom, spec);
+  lay_packet(hand.bytes(frame), spec);
 }
 
-// One batch of laid frames through the corridor; frames stay ours. How many left by `port_out`.
-uint32_t PathLap::walk(const uint32_t* frames, uint32_t count, uint16_t port_in,
-                       uint16_t port_out) noexcept {
-  Batch& batch = *batch_;
-  batch.reset(clock_);
-  const uint32_t length = static_cast<uint32_t>(lay_bytes(family_));
-  for (uint32_t i = 0; i < count; ++i) {
-    Packet& p = batch.packets[i];
-    p.frame = frames[i];
-    p.data = plane_->arena().at(frames[i]) + kFrameHeadroom;
-    p.length = length;
-    p.linear = static_cast<uint16_t>(length);
-    p.port_in = port_in;
-    p.flags = 0;
-    p.gso = Gso::kNone;
-  }
-  batch.count = count;
-  corridor(batch, *plane_->tables(), *states_);
-  const uint32_t left = states_->output.lists[port_out].count;
-  for (uint32_t p = 0; p < plane_->port_count(); ++p) states_->output.lists[p].count = 0;
-  return left;
+// What an endpoint sends back.
+void PathLap::lay_back(const LapHand& hand, uint32_t frame, uint32_t flow) const noexcept {
+  LaySpec spec;
+  spec.family = options_.family;
+  spec.flow = flow;
+  spec.service = endpoints_[flow].address;
+  spec.be_service_port = endpoints_[flow].be_port;
+  uint8_t sent[kLaidMax];
+  lay_packet(sent, spec);
+  lay_answer(hand.bytes(frame), sent, plane_->tables()->parse.ports[kEndpointPort].mac,
+             options_.family, kTcpAck);
 }
 
-bool PathLap::open_flows(uint32_t flows, std::string* error) {
+bool PathLap::open_flows(std::string* error) {
   constexpr uint32_t kStep = kBatchSize;
-  for (uint32_t done = 0; done < flows;) {
-    const uint32_t n = std::min(kStep, flows - done);
-    for (uint32_t i = 0; i < n; ++i) lay(frames_[i], done + i, kTcpSyn);
-    bool ok = walk(frames_.data(), n, kClientPort, kEndpointPort) == n;
-    for (uint32_t i = 0; ok && i < n; ++i)
-      lay_answer(plane_->arena().at(frames_[kStep + i]) + kFrameHeadroom, batch_->packets[i].data,
-                 plane_->tables()->parse.ports[kEndpointPort].mac, family_, kTcpSyn | kTcpAck);
-    ok = ok && walk(frames_.data() + kStep, n, kEndpointPort, kClientPort) == n;
-    for (uint32_t i = 0; ok && i < n; ++i) lay(frames_[i], done + i, kTcpAck);
-    ok = ok && walk(frames_.data(), n, kClientPort, kEndpointPort) == n;
+  LapHand& hand = *hands_[0];
+  hand.clock = clock_;
+  if (options_.backward) endpoints_.resize(options_.flows);
+  const uint32_t* const frames = hand.frames();
+  for (uint32_t done = 0; done < options_.flows;) {
+    const uint32_t n = std::min(kStep, options_.flows - done);
+    for (uint32_t i = 0; i < n; ++i) lay(hand, frames[i], done + i, kTcpSyn);
+    bool ok = hand.walk(frames, n, kClientPort, kEndpointPort) == n;
+    for (uint32_t i = 0; ok && i < n; ++i) {
+      const uint8_t* const sent = hand.packet(i).data;
+      if (options_.backward) endpoints_[done + i] = destination_of(sent, options_.family);
+      lay_answer(hand.bytes(frames[kStep + i]), sent,
+                 plane_->tables()->parse.ports[kEndpointPort].mac, options_.family,
+                 kTcpSyn | kTcpAck);
+    }
+    ok = ok && hand.walk(frames + kStep, n, kEndpointPort, kClientPort) == n;
+    for (uint32_t i = 0; ok && i < n; ++i) lay(hand, frames[i], done + i, kTcpAck);
+    ok = ok && hand.walk(frames, n, kClientPort, kEndpointPort) == n;
     if (!ok) {
-      *error = "a flow could not be opened";
-      for (uint32_t d = 1; d < kDropCount; ++d)
-        if (counters_->drops[d])
-          *error += std::string(", ") + kDropNames[d] + " " + std::to_string(counters_->drops[d]);
+      *error = "a flow could not be opened" + hand.drops();
       return false;
     }
     done += n;
-    clock_ += kMillisecond;
+    hand.clock += kMillisecond;
   }
-  flows_ = next_flow_ = flows;
+  clock_ = hand.clock;
+  next_flow_ = options_.flows;
   return true;
 }
 
-void PathLap::refill() noexcept {
-  for (const uint32_t frame : frames_)
-    lay(frame, static_cast<uint32_t>(random() % flows_), kTcpAck);
-  clock_ += kMillisecond;
+void PathLap::lay_known(LapHand& hand, const Draw& draw) noexcept {
+  const uint32_t flows = (options_.flows - draw.first + draw.stride - 1) / draw.stride;
+  for (uint32_t i = 0; i < kLapFrames; ++i) {
+    const uint32_t flow = draw.first + draw.stride * static_cast<uint32_t>(hand.random() % flows);
+    if (is_backward(draw, i / kBatchSize))
+      lay_back(hand, hand.frames()[i], flow);
+    else
+      lay(hand, hand.frames()[i], flow, kTcpAck);
+  }
+  hand.clock += kMillisecond;
+}
+
+void PathLap::walk_known(LapHand& hand, const Draw& draw) noexcept {
+  uint32_t left = 0;
+  for (uint32_t i = 0; i < kLapFrames; i += kBatchSize) {
+    const bool back = is_backward(draw, i / kBatchSize);
+    left += hand.walk(hand.frames() + i, kBatchSize, back ? kEndpointPort : kClientPort,
+                      back ? kClientPort : kEndpointPort);
+  }
+  hand.strays += kLapFrames - left;
+}
+
+// Which lines are read is drawn before.
+void PathLap::draw_lines(LapHand& hand) const noexcept {
+  hand.lines.resize(kLapFrames);
+  for (uint32_t& line : hand.lines)
+    line = static_cast<uint32_t>(hand.random() % (floor_bytes_ / 64));
+}
+
+void PathLap::read_floor(const LapHand& hand) const noexcept {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; floor_ && i < kLapFrames; i += kFloorDistance) {
+    const uint32_t* const lines = &hand.lines[i];
+    for (uint32_t k = 0; k < kFloorDistance; ++k)
+      __builtin_prefetch(floor_ + size_t{lines[k]} * 64);
+    for (uint32_t k = 0; k < kFloorDistance; ++k) sum += floor_[size_t{lines[k]} * 64];
+  }
+  __asm__ volatile("" ::"r"(sum));
+}
+
+void PathLap::prepare(LapHand& hand, What what, const Draw& draw) noexcept {
+  if (what == What::kFloor) return draw_lines(hand);
+  if (what < What::kFloor) return lay_known(hand, draw);
+  cool();
+  lay_new(hand, what);
+}
+
+double PathLap::run(LapHand& hand, What what, const Draw& draw) noexcept {
+  const Time before = clock_ns();
+  switch (what) {
+    case What::kCorridor:
+      walk_known(hand, draw);
+      break;
+    case What::kEmpty:
+      for (uint32_t i = 0; i < kLapFrames; i += kBatchSize)
+        hand.stand(hand.frames() + i, kBatchSize);
+      break;
+    case What::kFloor:
+      read_floor(hand);
+      break;
+    default:
+      walk_new(hand, what);
+  }
+  const double ns = static_cast<double>(clock_ns() - before);
+  return ns / (what == What::kReset ? kLapFrames / 2 : kLapFrames);
 }
 
 double PathLap::lap(What what) noexcept {
-  strays_ = 0;
-  const Time before = clock_ns();
-  if (what == What::kCorridor) {
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < kLapFrames; i += kBatchSize)
-      left += walk(&frames_[i], kBatchSize, kClientPort, kEndpointPort);
-    strays_ = kLapFrames - left;
-  } else if (what == What::kEmpty) {
-    for (uint32_t i = 0; i < kLapFrames; i += kBatchSize) {
-      Batch& batch = *batch_;
-      batch.reset(clock_);
-      for (uint32_t k = 0; k < kBatchSize; ++k) {
-        Packet& p = batch.packets[k];
-        p.frame = frames_[i + k];
-        p.data = plane_->arena().at(frames_[i + k]) + kFrameHeadroom;
-        p.length = p.linear = static_cast<uint16_t>(lay_bytes(family_));
-        p.port_in = kClientPort;
-        p.flags = 0;
-        p.gso = Gso::kNone;
-      }
-      batch.count = kBatchSize;
-      __asm__ volatile("" ::: "memory");
-    }
-  } else if (floor_) {
-    const size_t lines = floor_bytes_ / 64;
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < kLapFrames; i += kFloorDistance) {
-      const uint8_t* at[kFloorDistance];
-      for (uint32_t k = 0; k < kFloorDistance; ++k) {
-        at[k] = floor_ + (random() % lines) * 64;
-        __builtin_prefetch(at[k]);
-      }
-      for (uint32_t k = 0; k < kFloorDistance; ++k) sum += *at[k];
-    }
-    __asm__ volatile("" ::"r"(sum));
-  }
-  return static_cast<double>(clock_ns() - before) / kLapFrames;
+  LapHand& hand = *hands_[0];
+  const Draw draw;
+  hand.clock = clock_;
+  hand.strays = 0;
+  prepare(hand, what, draw);
+  const double ns = run(hand, what, draw);
+  clear_away(hand, what);
+  hand.offline();
+  clock_ = hand.clock;
+  return ns;
 }
 
-double PathLap::lap_new() noexcept {
-  for (uint32_t i = 0; i < kLapFrames; ++i) lay(frames_[i], next_flow_ + i, kTcpSyn);
-  next_flow_ += kLapFrames;
-  clock_ += kMillisecond;
-  const Time before = clock_ns();
-  uint32_t left = 0;
-  for (uint32_t i = 0; i < kLapFrames; i += kBatchSize)
-    left += walk(&frames_[i], kBatchSize, kClientPort, kEndpointPort);
-  strays_ = kLapFrames - left;
-  return static_cast<double>(clock_ns() - before) / kLapFrames;
+std::string PathLap::drops() const {
+  std::string text;
+  for (const auto& hand : hands_) text += hand->drops();
+  return text;
+}
+
+uint32_t PathLap::strays() const noexcept {
+  uint32_t sum = 0;
+  for (const auto& hand : hands_) sum += hand->strays;
+  return sum;
 }
 
 }  // namespace nodeplane

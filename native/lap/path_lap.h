@@ -1,63 +1,83 @@
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "control/plane.h"
+#include "lap/lap_hand.h"
 
 namespace nodeplane {
 
-inline constexpr uint32_t kLapFrames = 8192;  // packets of one lap, each in its own frame
-
-// The corridor in memory, without I/O: established TCP flows, packets drawn at random, laid into
-// frames between timed laps. Port 0 is the clients' side, port 1 the endpoints'; the plane has
-// published its tables and is not running.
+// The corridor in memory, without I/O: flows opened through it, packets laid into frames between
+// timed laps, walked by one worker or by several at once. Port 0 is the clients' side, port 1 the
+// endpoints'; the plane has published its tables and is not running. Timers are the defaults.
 class PathLap {
  public:
   struct Service {
     IpAddress address;
     uint16_t be_port;
   };
-  enum class What : uint8_t { kCorridor, kEmpty, kFloor };
+  struct Options {
+    uint8_t family = 4;
+    uint32_t flows = 0;
+    std::vector<Service> services;
+    bool backward = false;  // remember where each flow was sent, so that answers can be laid
+  };
+  enum class What : uint8_t {
+    kCorridor,  // packets of the flows, drawn at random
+    kEmpty,     // the same, and nothing walks them
+    kFloor,     // one random line per packet, prefetched, of as many bytes as the table has
+    kNew,       // one SYN each of flows never seen; they go away between laps
+    kExpire,    // the same, while those of the lap before expire
+    kReset      // SYNs of new flows, as many RSTs of the last ones, and the expiry of those
+  };
+  enum class Way : uint8_t { kForward, kBackward, kBoth };  // kBoth: batch by batch in turn
+  // Whose packets a worker gets: flows first, first + stride, …
+  struct Draw {
+    uint32_t first = 0, stride = 1;
+    Way way = Way::kForward;
+  };
 
-  // Opens `flows` connections (SYN, SYN-ACK, ACK) through the corridor itself, spread over the
-  // services in turn. Null with a reason.
-  static std::unique_ptr<PathLap> create(Plane& plane, uint8_t family, uint32_t flows,
-                                         std::vector<Service> services, std::string* error);
+  // Opens the flows (SYN, SYN-ACK, ACK) through the corridor itself, spread over the services in
+  // turn, as worker 0. Null with a reason.
+  static std::unique_ptr<PathLap> create(Plane& plane, Options options, std::string* error);
   ~PathLap();
-  // Lays kLapFrames packets of newly drawn flows into the frames. Not timed.
-  void refill() noexcept;
-  // Walks all frames once: nanoseconds per packet. kEmpty: batches are set up, nothing walks them;
-  // kFloor: one random 64-byte line per packet, prefetched, over as many bytes as the flow table has.
+
+  // Lays kLapFrames newly drawn packets, and walks them once: nanoseconds per packet, or per new
+  // connection, as worker 0. Only walking is timed (kNew and others: with what a worker does around a batch).
   double lap(What what) noexcept;
-  // Packets of the last corridor lap that did not leave by the endpoints' port: must be 0.
-  uint32_t strays() const noexcept { return strays_; }
-  // New connections: one SYN each of flows not opened yet, through the corridor; nanoseconds each.
-  double lap_new() noexcept;
-  // From now on every packet walks the stages.
-  void close_express() noexcept { states_->express.pause = UINT32_MAX; }
+  // The same by several workers at once, worker i on core cores[i]: `laps` times, beginning together
+  // each time. Nanoseconds of each worker.
+  std::vector<double> together(What what, const std::vector<Draw>& draws,
+                               const std::vector<int>& cores, uint32_t laps);
+  // Packets of the last lap or laps that did not leave as they should: must be 0.
+  uint32_t strays() const noexcept;
+  std::string drops() const;  // names and counts since the beginning, for an error's text
+  // From now on every packet of worker 0 walks the stages.
+  void close_express() noexcept { hands_[0]->close_express(); }
 
  private:
   PathLap() = default;
-  bool open_flows(uint32_t flows, std::string* error);
-  void lay(uint32_t frame, uint32_t flow, uint8_t tcp_flags) noexcept;
-  uint32_t walk(const uint32_t* frames, uint32_t count, uint16_t port_in,
-                uint16_t port_out) noexcept;
-  uint64_t random() noexcept;
+  bool open_flows(std::string* error);
+  void lay(const LapHand& hand, uint32_t frame, uint32_t flow, uint8_t tcp_flags) const noexcept;
+  void lay_back(const LapHand& hand, uint32_t frame, uint32_t flow) const noexcept;
+  void lay_known(LapHand& hand, const Draw& draw) noexcept;
+  void lay_new(LapHand& hand, What what) noexcept;
+  void prepare(LapHand& hand, What what, const Draw& draw) noexcept;
+  double run(LapHand& hand, What what, const Draw& draw) noexcept;
+  void walk_known(LapHand& hand, const Draw& draw) noexcept;
+  void walk_new(LapHand& hand, What what) noexcept;
+  void clear_away(LapHand& hand, What what) noexcept;
+  void draw_lines(LapHand& hand) const noexcept;
+  void read_floor(const LapHand& hand) const noexcept;
+  void cool() const noexcept;
 
   Plane* plane_ = nullptr;
-  uint8_t family_ = 4;
-  uint32_t flows_ = 0;
-  uint32_t next_flow_ = 0;
-  uint32_t strays_ = 0;
+  Options options_;
+  std::vector<std::unique_ptr<LapHand>> hands_;  // by worker
+  std::vector<Service> endpoints_;               // by flow, where each was sent
+  std::atomic<uint32_t> next_flow_{0};           // number of a flow never seen
   Time clock_ = 0;
-  uint64_t seed_ = 0x9e3779b97f4a7c15;
-  std::vector<Service> services_;
-  std::vector<uint32_t> frames_;
-  std::unique_ptr<FrameCache> cache_;
-  std::unique_ptr<Batch> batch_;
-  std::unique_ptr<States> states_;
-  std::unique_ptr<Counters> counters_;
   uint8_t* floor_ = nullptr;
   size_t floor_bytes_ = 0;
 };

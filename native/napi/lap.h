@@ -7,7 +7,7 @@
 
 namespace nodeplane {
 
-// The corridor's laps for bench/: new PathLap(dataplane, {family, flows, services}).
+// The corridor's laps for bench/: new PathLap(dataplane, {family, flows, services, backward}).
 class LapObject : public Napi::ObjectWrap<LapObject> {
  public:
   static Napi::Function define(Napi::Env env);
@@ -15,7 +15,9 @@ class LapObject : public Napi::ObjectWrap<LapObject> {
 
  private:
   Napi::Value lap(const Napi::CallbackInfo& info);
+  Napi::Value together(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
+  void check_strays(Napi::Env env) const;
 
   std::shared_ptr<Plane> plane_;  // outlives the lap that borrows it
   std::unique_ptr<PathLap> lap_;

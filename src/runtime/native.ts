@@ -138,10 +138,22 @@ export interface NativeDataplane {
   news(): NativeNews[];
 }
 
-/** The corridor in memory, for bench path. */
+/** native/lap/path_lap.h says what each is. */
+export type LapWhat = "corridor" | "empty" | "floor" | "new" | "expire" | "reset";
+
+/** Whose packets a worker gets: flows first, first + stride, …; both: batch by batch in turn. */
+export interface LapDraw {
+  first: number;
+  stride: number;
+  way: "forward" | "backward" | "both";
+}
+
+/** The corridor in memory, for bench/. Throws when a packet of a lap does not leave as it should. */
 export interface NativeLap {
-  /** Nanoseconds per packet of one lap over newly drawn packets. */
-  lap(what: "corridor" | "empty" | "floor" | "new"): number;
+  /** Nanoseconds per packet, or per new connection, of one lap over newly drawn packets. */
+  lap(what: LapWhat): number;
+  /** The same of several workers at once, worker i on core cores[i], `laps` times. */
+  together(what: LapWhat, draws: LapDraw[], cores: number[], laps: number): number[];
   close(): void;
 }
 
@@ -309,7 +321,13 @@ export interface NativeModule {
   /** services: 18 bytes each, address (IPv4 in the first 4 of 16) and port in network order. */
   PathLap: new (
     dataplane: NativeDataplane,
-    options: { family: 4 | 6; flows: number; services: Uint8Array },
+    options: {
+      family: 4 | 6;
+      flows: number;
+      services: Uint8Array;
+      /** Answers will be asked for. */
+      backward?: boolean;
+    },
   ) => NativeLap;
 }
 

@@ -91,8 +91,10 @@ for (const family of [4, 6] as const) {
   t.test(`laps over IPv${family}: every packet leaves, every frame comes back`, async (t) => {
     const model = await benchModel({
       family,
-      flows: 12_000,
+      flows: 2000,
       services: 3,
+      workers: 2,
+      room: true,
       name: `lap-test-${family}`,
     });
     const dataplane = Dataplane.open(model);
@@ -100,11 +102,22 @@ for (const family of [4, 6] as const) {
       family,
       flows: 2000,
       services: packServices(family, 3),
+      backward: true,
     });
+    const live = () => dataplane.info()[family === 4 ? "flows4" : "flows6"];
     for (const what of ["corridor", "empty", "floor", "new"] as const)
       t.ok(lap.lap(what) > 0, what);
-    const { flows4, flows6 } = dataplane.info();
-    t.ok((family === 4 ? flows4 : flows6) >= 2000, "connections are kept");
+    t.equal(live(), 2000, "new connections go away, those that were opened stay");
+    for (const what of ["expire", "reset"] as const) {
+      for (let i = 0; i < 3; i++) t.ok(lap.lap(what) > 0, what);
+      t.ok(live() >= 2000 && live() <= 2000 + 2 * 8192, `as many end as begin: ${live()}`);
+    }
+    const ways = ["forward", "backward"] as const;
+    const draws = ways.map((way) => ({ first: 0, stride: 1, way }));
+    for (const what of ["corridor", "new"] as const) {
+      const ns = lap.together(what, draws, [-1, -1], 2);
+      t.ok(ns.length === 2 && ns.every((each) => each > 0), `${what}, two workers`);
+    }
     lap.close();
     t.equal(dataplane.close(), true, "no frame is missing");
   });

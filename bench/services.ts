@@ -1,0 +1,54 @@
+// bench services: whether the number of services costs anything on the path: 100,000 flows spread over
+// 1, 5,000 and 100,000 services of 5 endpoints, established and new ones.
+import { findCase, type LapSetting, lapCase, withLaps } from "./laps.js";
+import { machineFacts } from "./machine.js";
+import type { Question } from "./questions.js";
+import { ratioOf } from "./ratio.js";
+import type { Measured, Report } from "./report.js";
+import { interleave } from "./runner.js";
+
+const flows = 100_000;
+const subjects = { established: "corridor", new: "new" } as const;
+/** Over one service. */
+const goals = {
+  established: { 5000: 1.05, 100000: 1.15 },
+  new: { 5000: 2, 100000: 2 },
+} as const;
+
+const of = (services: number): LapSetting => ({ flows, services, family: 4, room: true });
+const settings = [of(1), of(5_000), of(100_000)];
+
+function ratiosOf(cases: readonly Measured[]): Measured[] {
+  return (["established", "new"] as const).flatMap((subject) =>
+    Object.entries(goals[subject]).flatMap(([services, atMost]) => {
+      const one = findCase(cases, subject, { services: 1 });
+      const many = findCase(cases, subject, { services: Number(services) });
+      return one && many
+        ? [ratioOf(`${subject} / one service`, many.parameters, many, one, { atMost })]
+        : [];
+    }),
+  );
+}
+
+export const services: Question = {
+  name: "services",
+  about: "established and new flows in memory with 1 to 100,000 services",
+  async run({ isFull, rounds, progress }): Promise<Report> {
+    return withLaps("bench-services", settings, async (laps) => {
+      const cases = laps.flatMap((open) => [
+        lapCase(open, "established", subjects.established, "ns/packet"),
+        lapCase(open, "new", subjects.new, "ns/connection"),
+      ]);
+      const measured = await interleave(cases, {
+        rounds: rounds ?? (isFull ? 121 : 61),
+        warmup: 3,
+        progress,
+      });
+      return {
+        question: "services",
+        machine: machineFacts({ hugePagesUsed: laps[0]?.dataplane.info().hugePages ?? false }),
+        cases: [...measured, ...ratiosOf(measured)],
+      };
+    });
+  },
+};
