@@ -3,7 +3,14 @@
 import { networkMax } from "../gen/layout.js";
 import type { EndpointId, ServiceId } from "../kit/brand.js";
 import { NodeplaneError } from "../kit/error.js";
-import { compareEndpoints, defaultNetwork, type Endpoint } from "../model/service.js";
+import { compareEndpoints, defaultNetwork, type Endpoint, endpointKey } from "../model/service.js";
+
+/** A name and the id that stands for it. An endpoint's key is its service's and its place. */
+export interface Naming {
+  readonly kind: "network" | "service" | "endpoint";
+  readonly key: string;
+  readonly id: number;
+}
 
 /** A named service; its endpoints sorted, their ids beside them. */
 export interface Named {
@@ -16,6 +23,12 @@ export interface Named {
 class Pool {
   next = 0;
   free: number[] = [];
+  /** Ids that are taken already; those between them are free. */
+  constructor(taken: readonly number[] = []) {
+    const all = new Set(taken);
+    for (const id of taken) this.next = Math.max(this.next, id + 1);
+    for (let id = this.next - 1; id >= 0; id--) if (!all.has(id)) this.free.push(id);
+  }
   fork(): { take(): number; commit(freed: readonly number[]): void } {
     let next = this.next;
     let left = this.free.length;
@@ -35,15 +48,30 @@ export interface Draft {
   network(name: string): number;
   /** `endpoints` sorted, each once. */
   service(key: string, label: string, endpoints: readonly Endpoint[]): Named;
+  /** What commit will name. Who keeps ids in a file writes these before the tables are published. */
+  named(): Iterable<Naming>;
+  /** What commit gives back, to be asked before it. */
+  freed(): Iterable<Naming>;
   commit(): void;
 }
 
 export class IdDirectory {
   #entries = new Map<string, Named>();
-  #services = new Pool();
-  #endpoints = new Pool();
+  readonly #services: Pool;
+  readonly #endpoints: Pool;
   #labels: string[] = [];
   #networks: string[] = [defaultNetwork];
+  /** Names of an earlier process, until the first commit: what that does not name is given back. */
+  #remembered = { service: new Map<string, number>(), endpoint: new Map<string, number>() };
+
+  constructor(remembered: Iterable<Naming> = []) {
+    for (const { kind, key, id } of remembered) {
+      if (kind === "network") this.#networks[id] = key;
+      else this.#remembered[kind].set(key, id);
+    }
+    this.#services = new Pool([...this.#remembered.service.values()]);
+    this.#endpoints = new Pool([...this.#remembered.endpoint.values()]);
+  }
 
   /** namespace/name:port of a service, also of one that is gone until its id is used again. */
   labelOf(service: number): string | undefined {
@@ -61,7 +89,48 @@ export class IdDirectory {
     const networks = [...this.#networks];
     const labels: string[] = [];
     const gone: number[] = [];
-    return {
+    const remembered = this.#remembered;
+    const entries = this.#entries;
+    const networksBefore = this.#networks.length;
+    const keyOf = (service: string, endpoint: Endpoint): string =>
+      `${service} ${endpointKey(endpoint)}`;
+    /** Names of `all` that `others` does not have. */
+    function* without(
+      all: ReadonlyMap<string, Named>,
+      others: ReadonlyMap<string, Named>,
+      isKnown: (kind: "service" | "endpoint", key: string) => boolean,
+    ): Iterable<Naming> {
+      for (const [key, { id, ids, endpoints }] of all) {
+        const other = others.get(key);
+        if (!other && !isKnown("service", key)) yield { kind: "service", key, id };
+        if (other?.ids === ids) continue;
+        const known = new Set(other?.ids);
+        for (const [i, endpoint] of endpoints.entries()) {
+          const name = keyOf(key, endpoint);
+          const own = ids[i] as EndpointId;
+          if (!known.has(own) && !isKnown("endpoint", name))
+            yield { kind: "endpoint", key: name, id: own };
+        }
+      }
+    }
+    const draft: Draft = {
+      *named() {
+        for (let id = networksBefore; id < networks.length; id++)
+          yield { kind: "network", key: networks[id] as string, id };
+        yield* without(next, entries, (kind, key) => remembered[kind].has(key));
+      },
+      *freed() {
+        yield* without(entries, next, () => false);
+        const used = { service: new Set<number>(), endpoint: new Set<number>() };
+        if (remembered.service.size + remembered.endpoint.size === 0) return;
+        for (const { id, ids } of next.values()) {
+          used.service.add(id);
+          for (const endpoint of ids) used.endpoint.add(endpoint);
+        }
+        for (const kind of ["service", "endpoint"] as const)
+          for (const [key, id] of remembered[kind])
+            if (!used[kind].has(id)) yield { kind, key, id };
+      },
       network(name) {
         const known = networks.indexOf(name);
         if (known >= 0) return known;
@@ -77,9 +146,11 @@ export class IdDirectory {
       },
       service: (key, label, wished) => {
         const before = this.#entries.get(key);
-        const id = before?.id ?? (services.take() as ServiceId);
-        const ids =
-          before?.endpoints === wished ? before.ids : idsOf(before, wished, endpoints.take, gone);
+        const id = before?.id ?? ((remembered.service.get(key) ?? services.take()) as ServiceId);
+        const name = (endpoint: Endpoint): number =>
+          remembered.endpoint.get(keyOf(key, endpoint)) ?? endpoints.take();
+        const take = remembered.endpoint.size > 0 ? name : endpoints.take;
+        const ids = before?.endpoints === wished ? before.ids : idsOf(before, wished, take, gone);
         const named = { id, endpoints: wished, ids };
         next.set(key, named);
         labels[id] = label;
@@ -92,6 +163,12 @@ export class IdDirectory {
           goneServices.push(entry.id);
           for (const id of entry.ids) gone.push(id);
         }
+        if (remembered.service.size + remembered.endpoint.size > 0) {
+          for (const { kind, id } of draft.freed())
+            (kind === "service" ? goneServices : gone).push(id);
+          remembered.service.clear();
+          remembered.endpoint.clear();
+        }
         services.commit(goneServices);
         endpoints.commit(gone);
         this.#entries = next;
@@ -101,6 +178,7 @@ export class IdDirectory {
         });
       },
     };
+    return draft;
   }
 }
 
@@ -108,7 +186,7 @@ export class IdDirectory {
 function idsOf(
   before: Named | undefined,
   wished: readonly Endpoint[],
-  take: () => number,
+  take: (endpoint: Endpoint) => number,
   gone: number[],
 ): readonly EndpointId[] {
   const old = before?.endpoints ?? [];
@@ -121,7 +199,7 @@ function idsOf(
       if (order > 0) break;
       gone.push(oldIds[at] as number);
     }
-    return take() as EndpointId;
+    return take(endpoint) as EndpointId;
   });
   for (; at < old.length; at++) gone.push(oldIds[at] as number);
   return ids;

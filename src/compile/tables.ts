@@ -40,7 +40,7 @@ import type { Model } from "../model/model.js";
 import type { Port } from "../model/port.js";
 import { defaultNetwork } from "../model/service.js";
 import type { Settings } from "../model/settings.js";
-import type { Draft, IdDirectory } from "./ids.js";
+import type { Draft, IdDirectory, Naming } from "./ids.js";
 import { masqueradeOf, podRangeRows, snatSourceRows } from "./nat.js";
 import {
   addressRows,
@@ -64,6 +64,9 @@ export interface PortFacts {
 
 export interface Compiled {
   readonly bytes: Uint8Array;
+  /** Names that are new in it and those that are gone; both to be asked before commit. */
+  named(): Iterable<Naming>;
+  freed(): Iterable<Naming>;
   /** To be called once the bytes are published: makes their ids the directory's. */
   commit(): void;
 }
@@ -287,5 +290,10 @@ export function compile(
       writeSnatSourceRow,
     ),
   ]);
-  return { bytes, commit: () => draft.commit() };
+  return {
+    bytes,
+    named: () => draft.named(),
+    freed: () => draft.freed(),
+    commit: () => draft.commit(),
+  };
 }

@@ -1,6 +1,6 @@
 // Ids stay; a freed one rests for a generation.
 import t from "tap";
-import { IdDirectory } from "../../src/compile/ids.js";
+import { IdDirectory, type Naming } from "../../src/compile/ids.js";
 import type { Endpoint } from "../../src/model/service.js";
 import { endpoint } from "./models.js";
 
@@ -120,5 +120,62 @@ t.test(
       wishBefore = wish;
     }
     t.pass("300 rounds");
+  },
+);
+
+/** Names and ids, in no order. */
+const listed = (names: Iterable<Naming>): string[] =>
+  [...names].map(({ kind, key, id }) => `${kind} ${key} ${id}`).sort();
+
+t.test(
+  "what is named and freed tells the whole directory, and a new one begins with it",
+  async (t) => {
+    const kept = new Map<string, Naming>();
+    const directory = new IdDirectory();
+    const wishes: Wish[] = [
+      { a: ["10.0.0.1", "10.0.0.2"], b: ["10.0.0.1"] },
+      { a: ["10.0.0.2", "10.0.0.3"], c: [] },
+      { a: ["10.0.0.2", "10.0.0.3"], d: ["10.0.0.9"], b: ["10.0.0.1"] },
+    ];
+    let last: ReturnType<typeof publish> = {};
+    for (const [round, wish] of wishes.entries()) {
+      const draft = directory.draft();
+      draft.network("blue");
+      last = {};
+      for (const [key, names] of Object.entries(wish)) {
+        const { id, ids } = draft.service(key, key, places(names));
+        last[key] = [id, ...ids];
+      }
+      for (const one of draft.freed()) t.ok(kept.delete(`${one.kind} ${one.key}`), "freed once");
+      for (const one of draft.named()) {
+        t.notOk(kept.has(`${one.kind} ${one.key}`), "named once");
+        kept.set(`${one.kind} ${one.key}`, one);
+      }
+      draft.commit();
+      t.equal(kept.size, [1 + 2 + 3, 1 + 2 + 2, 1 + 3 + 4][round]);
+    }
+    const again = new IdDirectory(kept.values());
+    t.equal(again.networkOf(1), "blue");
+    const draft = again.draft();
+    const ids = (key: string, names: string[]) => {
+      const { id, ids } = draft.service(key, key, places(names));
+      return [id, ...ids];
+    };
+    t.same(ids("a", ["10.0.0.2", "10.0.0.3"]), last.a);
+    t.same(ids("d", ["10.0.0.9"]), last.d);
+    const fresh = ids("e", ["10.0.0.9"]);
+    t.notOk(fresh.some((id, i) => (i === 0 ? [last.b?.[0]] : last.b?.slice(1))?.includes(id)));
+    t.same(listed(draft.freed()), [
+      `endpoint b 10.0.0.1:8080 ${last.b?.[1]}`,
+      `service b ${last.b?.[0]}`,
+    ]);
+    t.same(listed(draft.named()), [
+      `endpoint e 10.0.0.9:8080 ${fresh[1]}`,
+      `service e ${fresh[0]}`,
+    ]);
+    draft.commit();
+    const next = publish(again, { a: ["10.0.0.2", "10.0.0.3"], f: ["10.0.0.7"] });
+    t.same(next.a, last.a);
+    t.same(next.f, last.b, "what nobody named is free now");
   },
 );
