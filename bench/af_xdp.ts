@@ -4,16 +4,15 @@
 // fast as the veth takes it. Measured is the worker's own processor time per packet (schedstat), which
 // on veth includes the kernel's transmit path (`sendto`), and the rate. The server's kernel drops the
 // packets as another station's in both chains, so that its stack costs neither of them anything.
-import type { ChildProcess } from "node:child_process";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { clientNet, createTopology, spawnIn, type Topology } from "../src/demo/topology.js";
 import type { IpText, MacText } from "../src/kit/brand.js";
 import { addressBytes, macBytes } from "../src/kit/ip.js";
+import { Answerer } from "./answerer.js";
 import type { Generate } from "./af_xdp_generator.js";
 import type { NodeSample } from "./af_xdp_node.js";
 import type { Question } from "./questions.js";
@@ -27,40 +26,6 @@ const workerCore = 1;
 const generatorCore = 0;
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
-
-/** A child that answers each line with a line. */
-class Answerer {
-  readonly #answers: ((line: string) => void)[] = [];
-  #errors = "";
-  constructor(readonly child: ChildProcess) {
-    createInterface({ input: child.stdout as NonNullable<typeof child.stdout> }).on(
-      "line",
-      (line) => this.#answers.shift()?.(line),
-    );
-    child.stderr?.on("data", (d: Buffer) => {
-      this.#errors = (this.#errors + d.toString()).slice(-2000);
-    });
-  }
-  ask<T>(line: string): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const ended = (): void =>
-        reject(new Error(`a benchmark process ended: ${this.#errors.trim()}`));
-      if (this.child.exitCode !== null) return ended();
-      this.child.once("exit", ended);
-      this.#answers.push((answer) => {
-        this.child.off("exit", ended);
-        resolve(JSON.parse(answer) as T);
-      });
-      this.child.stdin?.write(`${line}\n`);
-    });
-  }
-  async end(): Promise<void> {
-    if (this.child.exitCode !== null) return;
-    const exit = new Promise<void>((r) => this.child.once("exit", () => r()));
-    this.child.stdin?.end();
-    await exit;
-  }
-}
 
 class Chain {
   readonly topology: Topology;

@@ -1,10 +1,12 @@
-// The node of bench af_xdp, a program of its own inside the node's namespace:
-//   node af_xdp_node.js CONFIG corridor|forward
+// The node of bench af_xdp and bench veth, a program of its own inside the node's namespace:
+//   node af_xdp_node.js CONFIG corridor|forward [SERVICES]
+// SERVICES: a file with more services, as the model has them.
 // Answers each line on standard input with one JSON line: the workers' processor time so far and the
 // packets that left. Ends when standard input does.
 import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { InvalidInput } from "../src/kit/error.js";
+import type { Service } from "../src/model/model.js";
 import { readCounters } from "../src/observe/counters.js";
 import { Dataplane } from "../src/runtime/dataplane.js";
 import { loadFile } from "../src/sources/file.js";
@@ -27,10 +29,13 @@ function workersCpuNs(): number {
   return total;
 }
 
-const [config = "", what = "corridor"] = process.argv.slice(2);
+const [config = "", what = "corridor", more] = process.argv.slice(2);
 const loaded = await loadFile(config);
 if (!loaded.ok) throw new InvalidInput(loaded.error);
-const dataplane = Dataplane.open(loaded.value.model, { bridge: what === "forward" });
+const { model } = loaded.value;
+const added = more ? (JSON.parse(readFileSync(more, "utf8")) as Service[]) : [];
+const services = [...model.services, ...added];
+const dataplane = Dataplane.open({ ...model, services }, { bridge: what === "forward" });
 dataplane.start();
 for await (const _ of createInterface({ input: process.stdin })) {
   const { counts } = readCounters(dataplane);

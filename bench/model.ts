@@ -8,7 +8,7 @@ import { loadObject } from "../src/sources/file.js";
 export type BenchFamily = 4 | 6;
 export const servicePort = 80;
 const endpointsPerService = 5;
-const endpointsMax = 200;
+export const endpointsMax = 200;
 
 function addressOf(family: BenchFamily, block: number, i: number): IpText {
   const high = (i >> 8) & 0xff;

@@ -1,0 +1,159 @@
+// The network of bench veth: client - node - backend in namespaces of one subject, joined by veth
+// pairs. The client has a second interface behind the node, the sink, on which the generator's packets
+// arrive again. Every NAPI works in a thread of its own, so that it is known whose core it costs.
+import { execFileSync, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { removeStale } from "../src/demo/topology.js";
+
+/** The node's work has one core, generator, sink, client and server the other. */
+export const nodeCore = 1;
+export const outsideCore = 0;
+
+export const address = {
+  client: "192.0.2.2",
+  nodeClient: "192.0.2.1",
+  nodeSink: "10.1.0.1",
+  nodeBackend: "10.2.0.1",
+} as const;
+/** Where the generator's clients live (native/peer/lay.h). */
+export const generatorNet = "172.16.0.0/12";
+/** Packets to the sink are another station's, so that its kernel drops them at once. */
+export const sinkMac = "02:00:00:00:99:99";
+export const backendAddresses = [2, 3, 4, 5, 6].map((i) => `10.2.0.${i}`);
+
+export const sides = ["client", "sink", "backend"] as const;
+export type Side = (typeof sides)[number];
+
+export interface VethNet {
+  readonly namespaces: { readonly client: string; readonly node: string; readonly backend: string };
+  /** The node's interfaces, and the ends of the same cables outside. */
+  readonly node: Readonly<Record<Side, string>>;
+  readonly outside: Readonly<Record<Side, string>>;
+  /** Of the node's interface to the client. */
+  readonly clientMac: string;
+  /** Of the outside ends. */
+  readonly outsideMacs: Readonly<Record<Side, string>>;
+  remove(): void;
+}
+
+const quiet = { stdio: ["pipe", "pipe", "pipe"] as ["pipe", "pipe", "pipe"] };
+
+/** Runs a program in a namespace to its end; its standard output. */
+export function runIn(namespace: string, program: string, ...args: string[]): string {
+  const all = ["netns", "exec", namespace, program, ...args];
+  return execFileSync("ip", all, { ...quiet, maxBuffer: 64 << 20 }).toString();
+}
+
+export function batch(namespace: string, lines: readonly string[]): void {
+  const run = spawnSync("ip", ["-n", namespace, "-batch", "-"], { input: lines.join("\n") });
+  if (run.status !== 0) throw new Error(`ip -batch: ${run.stderr.toString().trim()}`);
+}
+
+const macOf = (namespace: string, name: string): string => {
+  const out = execFileSync("ip", ["-n", namespace, "-j", "link", "show", name]).toString();
+  return (JSON.parse(out) as [{ address: string }])[0].address;
+};
+
+/** `mtu`: of all interfaces. Names are the subject's own: NAPI threads are known by them. */
+export function makeNet(index: number, mtu = 1500): VethNet {
+  removeStale();
+  const own = (what: string): string => `np-veth-${process.pid}-${index}-${what}`;
+  const namespaces = { client: own("client"), node: own("node"), backend: own("backend") };
+  const made: string[] = [];
+  const remove = (): void => {
+    for (const name of made.splice(0)) spawnSync("ip", ["netns", "del", name]);
+  };
+  const named = (end: string) =>
+    Object.fromEntries(sides.map((s) => [s, `${end}${index}${s}`])) as Record<Side, string>;
+  const [node, outside] = [named("n"), named("o")];
+  const home = { client: namespaces.client, sink: namespaces.client, backend: namespaces.backend };
+  try {
+    for (const name of Object.values(namespaces)) {
+      execFileSync("ip", ["netns", "add", name], quiet);
+      made.push(name);
+      const settings = ["all", "default"].map((w) => `net.ipv6.conf.${w}.disable_ipv6=1`);
+      runIn(name, "sysctl", "-qw", ...settings);
+      batch(name, ["link set lo up"]);
+    }
+    for (const side of sides) {
+      const peer = `peer name ${outside[side]} netns ${home[side]} mtu ${mtu}`;
+      batch(namespaces.node, [
+        `link add ${node[side]} mtu ${mtu} type veth ${peer}`,
+        `link set ${node[side]} up`,
+      ]);
+      batch(home[side], [`link set ${outside[side]} up`]);
+    }
+    batch(namespaces.client, [
+      `addr add ${address.client}/24 dev ${outside.client}`,
+      `route add default via ${address.nodeClient}`,
+    ]);
+    batch(namespaces.backend, [
+      ...backendAddresses.map((a) => `addr add ${a}/16 dev ${outside.backend}`),
+      `route add default via ${address.nodeBackend}`,
+    ]);
+    const macs = sides.map((s) => [s, macOf(home[s], outside[s])]);
+    return {
+      namespaces,
+      node,
+      outside,
+      clientMac: macOf(namespaces.node, node.client),
+      outsideMacs: Object.fromEntries(macs) as Record<Side, string>,
+      remove,
+    };
+  } catch (cause) {
+    remove();
+    throw cause;
+  }
+}
+
+/** Kernel threads that poll these interfaces. */
+function napiThreads(names: readonly string[]): number[] {
+  const found: number[] = [];
+  for (const pid of readdirSync("/proc")) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      const name = /^napi\/(.*)-\d+$/.exec(readFileSync(`/proc/${pid}/comm`, "utf8").trim())?.[1];
+      if (name && names.includes(name)) found.push(Number(pid));
+    } catch {
+      // ended meanwhile
+    }
+  }
+  return found;
+}
+
+/** Interfaces of a namespace poll in threads on this core from here on: the threads. */
+function pinNapi(
+  namespace: string,
+  names: readonly string[],
+  core: number,
+  isUrgent: boolean,
+): number[] {
+  for (const name of names)
+    runIn(namespace, "sh", "-c", `echo 1 > /sys/class/net/${name}/threaded`);
+  const threads = napiThreads(names);
+  for (const pid of threads) {
+    execFileSync("taskset", ["-pc", String(core), String(pid)], quiet);
+    if (isUrgent) execFileSync("chrt", ["-f", "-p", "1", String(pid)], quiet);
+  }
+  return threads;
+}
+
+/** Of all interfaces, once they have their NAPI: the node's threads and the others. */
+export function pinAll(net: VethNet): { node: number[]; outside: number[] } {
+  const { namespaces, node, outside } = net;
+  return {
+    node: pinNapi(namespaces.node, Object.values(node), nodeCore, false),
+    outside: [
+      ...pinNapi(namespaces.client, [outside.client, outside.sink], outsideCore, true),
+      ...pinNapi(namespaces.backend, [outside.backend], outsideCore, true),
+    ],
+  };
+}
+
+/**
+ * Without an XDP program a veth uses its NAPI only when it has GRO and the other end sends no large
+ * packets (drivers/net/veth.c, veth_skb_is_eligible_for_gro).
+ */
+export function useNapi(namespace: string, names: readonly string[]): void {
+  for (const name of names) runIn(namespace, "ethtool", "-K", name, "gro", "on", "tso", "off");
+}
