@@ -121,31 +121,52 @@ function napiThreads(names: readonly string[]): number[] {
   return found;
 }
 
+/** Our group's weight (sched(7), autogroup): what the node's threads have against its worker. */
+function ownNice(): number {
+  try {
+    const text = readFileSync("/proc/self/autogroup", "utf8");
+    return Number(/nice (-?\d+)/.exec(text)?.[1] ?? 0);
+  } catch {
+    return 0; // no autogroups here
+  }
+}
+
 /** Interfaces of a namespace poll in threads on this core from here on: the threads. */
 function pinNapi(
   namespace: string,
   names: readonly string[],
   core: number,
-  isUrgent: boolean,
+  priority: string[],
 ): number[] {
   for (const name of names)
     runIn(namespace, "sh", "-c", `echo 1 > /sys/class/net/${name}/threaded`);
   const threads = napiThreads(names);
   for (const pid of threads) {
     execFileSync("taskset", ["-pc", String(core), String(pid)], quiet);
-    if (isUrgent) execFileSync("chrt", ["-f", "-p", "1", String(pid)], quiet);
+    execFileSync(priority[0] as string, [...priority.slice(1), String(pid)], quiet);
   }
   return threads;
 }
 
-/** Of all interfaces, once they have their NAPI: the node's threads and the others. */
-export function pinAll(net: VethNet): { node: number[]; outside: number[] } {
+const niceMax = 19;
+/** What a worker has before the NAPI of its core: a tenth of the weight is left to that. */
+const workerAhead = 10;
+
+/**
+ * All interfaces, once they have their NAPI: the node's threads and the others. Outside they go
+ * before all else, so that what left the node arrives. In the node they are after the worker, if
+ * there is one: under overload they would fill rings that it has no time to empty.
+ */
+export function pinAll(net: VethNet, hasWorker: boolean): { node: number[]; outside: number[] } {
   const { namespaces, node, outside } = net;
+  const nice = Math.min(niceMax, ownNice() + (hasWorker ? workerAhead : 0));
+  const first = ["chrt", "-f", "-p", "1"];
+  const after = ["renice", "-n", String(nice), "-p"];
   return {
-    node: pinNapi(namespaces.node, Object.values(node), nodeCore, false),
+    node: pinNapi(namespaces.node, Object.values(node), nodeCore, after),
     outside: [
-      ...pinNapi(namespaces.client, [outside.client, outside.sink], outsideCore, true),
-      ...pinNapi(namespaces.backend, [outside.backend], outsideCore, true),
+      ...pinNapi(namespaces.client, [outside.client, outside.sink], outsideCore, first),
+      ...pinNapi(namespaces.backend, [outside.backend], outsideCore, first),
     ],
   };
 }

@@ -107,7 +107,7 @@ export class Subject {
     if (isKernel) this.#openKernel();
     else await this.#openNodeplane();
     useNapi(this.net.namespaces.node, Object.values(this.net.node));
-    const napi = pinAll(this.net);
+    const napi = pinAll(this.net, !isKernel);
     const taskOf = (pid: number): string => `/proc/${pid}/task/${pid}`;
     this.#tasks = [...napi.node.map(taskOf), ...this.#workers()];
     this.#outside = napi.outside.map(taskOf);
@@ -141,7 +141,9 @@ export class Subject {
     const object = join(this.#directory, "redirect.o");
     const source = fileURLToPath(new URL("../../../bench/native/xdp_redirect.bpf.c", import.meta.url));
     const flags = ["-O2", "-g", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu"];
-    execFileSync("clang", [...flags, `-DTO=${index[0].ifindex}`, "-c", source, "-o", object]);
+    execFileSync("clang", [...flags, `-DTO=${index[0].ifindex}`, "-c", source, "-o", object], {
+      stdio: "pipe",
+    });
     runIn(node, "ip", "link", "set", "dev", this.net.node.client, "xdpdrv", "obj", object, "sec", "xdp");
   }
 
@@ -206,7 +208,7 @@ export class Subject {
     const { outside } = this.net;
     const spec = (name: string, at: string): NativePeerOptions["port"] => ({
       name,
-      driver: process.env.GEN ?? "af_packet",
+      driver: process.env.GEN ?? "af_xdp",
       interface: at,
       queues: 1,
       mtu: 0,
@@ -215,8 +217,9 @@ export class Subject {
     const isBare = this.name === "forwarding" || this.name === "xdp_redirect" || this.name === "af_xdp_forward";
     const options: NativePeerOptions = {
       port: spec("generator", outside.client),
-      back: { ...spec("sink", outside.sink), driver: process.env.SINK ?? "af_packet" },
+      back: { ...spec("sink", outside.sink), driver: process.env.SINK ?? "af_xdp" },
       mode: "both",
+      ...(process.env.WINDOW ? { window: Number(process.env.WINDOW) } : {}),
       core: outsideCore,
       ...(wish.packetsPerSecond ? { packetsPerSecond: wish.packetsPerSecond } : {}),
       load: {

@@ -9,4 +9,4 @@ int redirect(struct xdp_md* context) {
   return bpf_redirect(TO, 0);
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char kLicense[] SEC("license") = "Dual BSD/GPL";
