@@ -89,6 +89,7 @@ PeerOptions options_of(const Napi::Object& o) {
     p.check_first_flow = static_cast<uint32_t>(number(check, "firstFlow"));
     p.check_flows = static_cast<uint32_t>(number(check, "flows", 1));
   }
+  p.latency = flag(o, "latency");
   if (o.Get("addresses").IsArray()) {
     const auto list = o.Get("addresses").As<Napi::Array>();
     for (uint32_t i = 0; i < list.Length(); ++i) {
@@ -114,6 +115,20 @@ Napi::Object object_of(Napi::Env env, const Peer::Stats& s) {
   return out;
 }
 
+// Nanoseconds.
+Napi::Object object_of(Napi::Env env, const Histogram& h) {
+  Napi::Object out = Napi::Object::New(env);
+  const auto set = [&](const char* key, uint64_t v) { out.Set(key, static_cast<double>(v)); };
+  set("count", h.count());
+  set("min", h.min());
+  set("p50", h.quantile(0.5));
+  set("p90", h.quantile(0.9));
+  set("p99", h.quantile(0.99));
+  set("p999", h.quantile(0.999));
+  set("max", h.max());
+  return out;
+}
+
 // Waits for the thread's end aside; for a stop it closes the ports too.
 class EndWork : public Napi::AsyncWorker {
  public:
@@ -131,6 +146,7 @@ class EndWork : public Napi::AsyncWorker {
   }
   void OnOK() override {
     Napi::Object out = object_of(Env(), peer_->stats());
+    if (peer_->latency() != nullptr) out.Set("latency", object_of(Env(), *peer_->latency()));
     if (closes_) out.Set("balanced", balanced_);
     deferred_.Resolve(out);
   }

@@ -37,7 +37,9 @@ bool is_sensible(const LoadSpec& s, std::string* error) {
   if (p.family != 4 && p.family != 6) return wrong("family is 4 or 6");
   if (p.protocol != kProtocolTcp && p.protocol != kProtocolUdp)
     return wrong("protocol is 6 (TCP) or 17 (UDP)");
-  const size_t least = lay_headers(p.family, p.protocol) + (s.marked ? kMarkBytes : 0);
+  if (s.marked && s.stamped) return wrong("payloads have a sequence or a time, not both");
+  const size_t own = s.marked ? kMarkBytes : s.stamped ? sizeof(Time) : 0;
+  const size_t least = lay_headers(p.family, p.protocol) + own;
   if (lay_bytes(p) < least || lay_bytes(p) < kLayBytesMin || lay_bytes(p) > kLayBytesMax)
     return wrong("such packets have " + std::to_string(std::max<size_t>(least, kLayBytesMin)) +
                  " to " + std::to_string(kLayBytesMax) + " bytes");
@@ -189,7 +191,7 @@ bool Load::lay_marked(Packet& p, FrameCache& frames, const Face& face, uint64_t 
   return lay_rest(p, frames, to, true);
 }
 
-bool Load::lay(Cursor& cursor, Packet& p, FrameCache& frames) noexcept {
+bool Load::lay(Cursor& cursor, Packet& p, FrameCache& frames, Time stamp) noexcept {
   if (__builtin_expect(bytes_ == 0, 0)) return lay_raw(cursor, p, frames);
   p.frame = frames.take();
   if (__builtin_expect(p.frame == kFrameNone, 0)) return false;
@@ -209,7 +211,12 @@ bool Load::lay(Cursor& cursor, Packet& p, FrameCache& frames) noexcept {
     }
     std::memcpy(data, model_.data(), kLine);
     if (head_ > kLine) std::memcpy(data + kLine, model_.data() + kLine, kLine);
-    lay_head(data, face, face.l4_sum);
+    uint16_t l4_sum = face.l4_sum;
+    if (spec_.stamped) {
+      std::memcpy(data + headers_, &stamp, sizeof stamp);
+      l4_sum = sum_fold(l4_sum + mark_sum(stamp));
+    }
+    lay_head(data, face, l4_sum);
     if (linear_ != bytes_) is_laid = lay_rest(p, frames, model_.data(), false);
   }
   if (!is_laid) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "packet/packet.h"
 #include "peer/lay.h"
 
@@ -19,6 +20,7 @@ struct LoadSpec {
   uint32_t flows = 1;
   uint32_t first_flow = 0;
   bool marked = false;                    // payloads say flow and sequence (peer/mark.h)
+  bool stamped = false;                   // payloads begin with the time that lay() is told
   std::vector<std::vector<uint8_t>> raw;  // instead of all above: these packets in turn
 };
 
@@ -38,7 +40,7 @@ class Load {
   // Share `index` of `shares`: no flow is in two of them. A share may be empty.
   Cursor share(uint32_t index, uint32_t shares) const noexcept;
   // The cursor's next packet in fresh frames. False: no frame.
-  bool lay(Cursor& cursor, Packet& p, FrameCache& frames) noexcept;
+  bool lay(Cursor& cursor, Packet& p, FrameCache& frames, Time stamp = 0) noexcept;
   // Somebody else has written into the frames of this packet, or into nobody knows which.
   void touched(uint32_t first) noexcept {
     for (uint32_t f = first; f != kFrameNone; f = arena_.link(f).next) laid_[f] = 0;

@@ -19,6 +19,7 @@ constexpr int kSleepMsMax = 100;
 constexpr Time kLinger = 200 * kMillisecond;
 constexpr Time kShareSlice = 10 * kMillisecond;
 constexpr uint32_t kSleepersMax = 64;
+constexpr Time kAgeMax = 10 * kSecond;  // what seems older bears no time of ours
 
 bool sends(PeerMode mode) noexcept { return mode == PeerMode::kSend || mode == PeerMode::kBoth; }
 
@@ -46,7 +47,12 @@ bool Peer::open(std::string* error) {
   counters_ = std::make_unique<Counters>();
   packets_ = std::make_unique<Packet[]>(kBatchSize);
   answers_ = std::make_unique<Packet*[]>(kBatchSize);
-  if (sends(o_.mode) && !(load_ = Load::create(o_.load, *arena_, error))) return false;
+  if (sends(o_.mode)) {
+    LoadSpec load = o_.load;
+    load.stamped = o_.latency;
+    if (!(load_ = Load::create(std::move(load), *arena_, error))) return false;
+  }
+  if (o_.latency) ages_ = std::make_unique<Histogram>();
   if (o_.check) check_ = std::make_unique<Check>(o_.check_first_flow, o_.check_flows);
   wake_fd_ = thread_event();
   if (wake_fd_ < 0) {
@@ -213,6 +219,7 @@ uint32_t Peer::receive(const Place& place) noexcept {
     answer(place, n);
     return n;
   }
+  if (ages_) note_ages(n);
   if (check_) look(n);
   for (uint32_t i = 0; i < n; ++i) {
     if (load_) load_->touched(packets_[i].frame);
@@ -243,6 +250,21 @@ void Peer::look(uint32_t n) noexcept {
         count(PeerCount::kStrange)++;
         break;
     }
+  }
+}
+
+// One look at the clock for all that came at once, as they were there by then.
+void Peer::note_ages(uint32_t n) noexcept {
+  const Time now = time_now();
+  for (uint32_t i = 0; i < n; ++i) {
+    const Packet& p = packets_[i];
+    const Sums s = read_headers(p);
+    if (!s.is_whole || (s.protocol != kProtocolUdp && s.protocol != kProtocolTcp)) continue;
+    const size_t at = lay_headers(s.family, s.protocol);
+    Time stamp;
+    if (at + sizeof stamp > p.linear) continue;
+    std::memcpy(&stamp, p.data + at, sizeof stamp);
+    if (stamp <= now && now - stamp < kAgeMax) ages_->add(now - stamp);
   }
 }
 
@@ -317,11 +339,12 @@ uint32_t Peer::send(Lane& lane, uint64_t allowed) noexcept {
     lane.before = lane.cursor;
     lane.next = lane.count = 0;
     const auto burst = static_cast<uint32_t>(std::min<uint64_t>(allowed, o_.burst));
+    const Time stamp = ages_ ? time_now() : 0;
     while (lane.count < burst) {
       Packet& p = lane.packets[lane.count];
       p.flags = 0;
       p.gso = Gso::kNone;
-      if (!load_->lay(lane.cursor, p, *frames_)) break;
+      if (!load_->lay(lane.cursor, p, *frames_, stamp)) break;
       lane.list[lane.count++] = &p;
     }
     waiting_ += lane.count;

@@ -11,6 +11,7 @@
 #include "driver/driver.h"
 #include "peer/answer.h"
 #include "peer/check.h"
+#include "peer/histogram.h"
 #include "peer/load.h"
 
 namespace nodeplane {
@@ -71,6 +72,7 @@ struct PeerOptions {
   LoadSpec load;                    // send and both
   bool check = false;               // sink and both: packets are marked ones of the load's flows
   uint32_t check_first_flow = 0, check_flows = 1;
+  bool latency = false;  // what is sent bears its time; of what comes its age is noted
   std::vector<Echo::Address> addresses;  // echo
   uint8_t mac[6] = {};                   // echo; zero: the port's
 };
@@ -99,6 +101,8 @@ class Peer {
   // After join. Closes the ports; true: every frame came back.
   bool close();
   Stats stats() const noexcept;  // from any thread, at any time
+  // Ages of received packets, ns. After join; null without `latency`.
+  const Histogram* latency() const noexcept { return ages_.get(); }
   const PortCaps& caps() const noexcept { return caps_; }
   std::vector<std::string> news();  // of the ports; none after close
   std::string port_stats();         // what the drivers count: a JSON array
@@ -122,6 +126,7 @@ class Peer {
   uint32_t turn(Time now) noexcept;
   uint32_t receive(const Place& place) noexcept;
   void look(uint32_t n) noexcept;
+  void note_ages(uint32_t n) noexcept;
   void answer(const Place& place, uint32_t n) noexcept;
   uint32_t send(Lane& lane, uint64_t allowed) noexcept;
   uint64_t allowed(Time now) noexcept;
@@ -141,6 +146,7 @@ class Peer {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<Load> load_;
   std::unique_ptr<Check> check_;
+  std::unique_ptr<Histogram> ages_;
   std::unique_ptr<Echo> echo_;
   std::unique_ptr<Counters> counters_;  // for the drivers
   std::unique_ptr<Packet[]> packets_;   // received

@@ -220,6 +220,8 @@ export interface NativePeerOptions {
   packets?: Uint8Array[];
   /** Received packets are those of a load with `sequence`. */
   check?: { flows: number; firstFlow?: number };
+  /** What is sent bears its time; of what comes back, or comes from such a sender, the age is noted. */
+  latency?: boolean;
   /** echo: 4 or 16 bytes each. */
   addresses?: Uint8Array[];
   /** echo; default the port's. */
@@ -257,6 +259,23 @@ export interface NativePeerStats {
   running: boolean;
 }
 
+/** Ages of received packets, ns; quantiles are at most 1/128 too large. */
+export interface NativeLatency {
+  count: number;
+  min: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  p999: number;
+  max: number;
+}
+
+/** What a peer says at its end. */
+export interface NativePeerEnd extends NativePeerStats {
+  /** With `latency`. */
+  latency?: NativeLatency;
+}
+
 /** The outside of a port, on a thread of its own. */
 export interface NativePeer {
   start(): void;
@@ -266,11 +285,11 @@ export interface NativePeer {
   /** `stats`: what the drivers count, a JSON array. `copy`: what the engine counts, an object. */
   port(): Omit<NativePort, "id"> & { stats: string; copy: string };
   /** When its time or count is over, or it was stopped. The ports stay open. Takes a thread of libuv's pool. */
-  finished(): Promise<NativePeerStats>;
+  finished(): Promise<NativePeerEnd>;
   /** Nothing new is sent from here on; it goes on receiving, so that what is on its way arrives. */
   rest(): void;
   /** Ends it and closes its ports. `balanced`: every frame came back. */
-  stop(): Promise<NativePeerStats & { balanced: boolean }>;
+  stop(): Promise<NativePeerEnd & { balanced: boolean }>;
 }
 
 export interface CopyLapOptions {

@@ -17,6 +17,39 @@ struct Shape {
   uint32_t frame_size;
 };
 
+TEST(Load, StampsHaveTheirSum) {
+  for (const uint8_t family : {4, 6}) {
+    for (const uint8_t protocol : {kProtocolUdp, kProtocolTcp}) {
+      PortKit kit(64);
+      LoadSpec spec = load_spec(3, 90, false, family, protocol);
+      spec.stamped = true;
+      std::string error;
+      auto load = Load::create(spec, *kit.arena, &error);
+      ASSERT_NE(load, nullptr) << error;
+      Load::Cursor cursor = load->share(0, 1);
+      for (const Time stamp : {Time{1}, ~Time{0}, Time{0x123456789abcdef0}}) {
+        Packet p{};
+        ASSERT_TRUE(load->lay(cursor, p, *kit.frames, stamp));
+        Time found;
+        std::memcpy(&found, p.data + lay_headers(family, protocol), sizeof found);
+        EXPECT_EQ(found, stamp);
+        const Sums sums = read_headers(p);
+        ASSERT_TRUE(sums.is_whole);
+        EXPECT_EQ(l4_sum(*kit.arena, p, sums), 0xffff);
+        kit.frames->give_chain(p.frame);
+      }
+    }
+  }
+  PortKit kit(64);
+  std::string error;
+  LoadSpec both = load_spec(1, 90, true);
+  both.stamped = true;
+  EXPECT_EQ(Load::create(both, *kit.arena, &error), nullptr);
+  LoadSpec small = load_spec(1, 74, false, 6, kProtocolTcp);
+  small.stamped = true;
+  EXPECT_EQ(Load::create(small, *kit.arena, &error), nullptr);
+}
+
 class LoadShapes : public ::testing::TestWithParam<Shape> {};
 
 // Each packet is what lay_packet would have made of it, byte for byte but for the payload.

@@ -70,6 +70,32 @@ TEST(PeerConcurrent, FlowsKeepTheirOrderOverQueues) {
   EXPECT_EQ(of(s, C::kReordered) + of(s, C::kLost), 0u);
 }
 
+// A port that holds every packet back shows in their ages. (It may have looked at its clock a little
+// before some of them were sent.)
+TEST(Peer, TellsLatency) {
+  constexpr Time kHeld = 4 * kMillisecond;
+  PeerOptions in = sink_options("peer-latency", 0);
+  in.latency = true;
+  in.port.options = {{"fault", "delay=4ms"}};
+  auto sink = make_peer(std::move(in));
+  PeerOptions out = send_options("peer-latency", load_spec(5, 64, false), 2000);
+  out.latency = true;
+  out.packets_per_second = 20'000;
+  auto sender = make_peer(std::move(out));
+  EXPECT_TRUE(sink->start());
+  EXPECT_TRUE(sender->start());
+  EXPECT_TRUE(wait_for([&] { return of(sink->stats(), C::kReceived) == 2000; }));
+  end_of(*sender);
+  end_of(*sink);
+  const Histogram* ages = sink->latency();
+  ASSERT_NE(ages, nullptr);
+  EXPECT_EQ(ages->count(), 2000u);
+  EXPECT_GE(ages->quantile(0.9), kHeld);
+  EXPECT_GE(ages->quantile(0.99), ages->quantile(0.5));
+  EXPECT_LE(ages->min(), ages->quantile(0));
+  EXPECT_LE(ages->quantile(1), ages->max());
+}
+
 TEST(Peer, SeesInjectedLoss) {
   const Peer::Stats s =
       through("peer-loss", load_spec(4, 200, true), 20000, {{"fault", "drop=0.01,seed=3"}});
