@@ -2,6 +2,8 @@ import { afXdp } from "./af_xdp.js";
 import { churn } from "./churn.js";
 import { control } from "./control.js";
 import { copy } from "./copy.js";
+import { flows } from "./flows.js";
+import { kernels } from "./kernels.js";
 import { memif } from "./memif.js";
 import { newFlows } from "./new_flows.js";
 import { path } from "./path.js";
@@ -12,6 +14,7 @@ import { workers } from "./workers.js";
 /** In the order in which `nodeplane bench` without arguments asks them. */
 export const questions: readonly Question[] = [
   path,
+  flows,
   newFlows,
   churn,
   services,
@@ -20,4 +23,5 @@ export const questions: readonly Question[] = [
   copy,
   afXdp,
   control,
+  kernels,
 ];

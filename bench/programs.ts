@@ -11,8 +11,8 @@ const buildMs = 600_000;
 const askMs = 60_000;
 
 /** Of the end of what a failed command said, the line that says why. */
-function why(cause: unknown): string {
-  const { stderr, message } = cause as { stderr?: Buffer; message: string };
+export function reasonOf(cause: unknown): string {
+  const { stderr, message } = cause as { stderr?: Buffer | string; message: string };
   const said = stderr?.toString().trim() || message;
   return said.split("\n").find((line) => /error/i.test(line)) ?? said.split("\n").at(-1) ?? "";
 }
@@ -47,7 +47,7 @@ export function buildProgram(name: string): string {
     cmake("--build", folder, "--target", name, "--parallel", "2");
     return join(folder, name);
   } catch (cause) {
-    throw new Error(`${name} cannot be built: ${why(cause)}`);
+    throw new Error(`${name} cannot be built: ${reasonOf(cause)}`);
   } finally {
     // What builds the addon must not build benchmarks with it.
     if (existsSync(join(folder, "CMakeCache.txt"))) configure(false);

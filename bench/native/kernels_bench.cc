@@ -4,10 +4,12 @@
 #include <vector>
 
 #include "kernel/kernels.h"
+#include "kernel/probe.h"
 #include "packet/batch.h"
 
-// Every variant of every kernel that this machine has: hashes of a batch of keys, in time per key,
-// and sums of the lengths that matter (an IPv4 header, a small packet, a whole one, a large one).
+// Every variant of every kernel that this machine has: hashes of a batch of keys, sums of the lengths
+// that matter (an IPv4 header, a small packet, a whole one, a large one), tags of a bucket. Names are
+// KERNEL/VARIANT[/BYTES], items are what one call or element takes; bench/kernels.ts runs them.
 namespace nodeplane {
 namespace {
 
@@ -41,21 +43,58 @@ void sum(benchmark::State& state, const Kernels* kernels) {
   const auto n = static_cast<size_t>(state.range(0));
   const std::vector<uint8_t> bytes = random_items<uint8_t>(n);
   for (auto _ : state) benchmark::DoNotOptimize(kernels->checksum(bytes.data(), n));
-  state.SetBytesProcessed(state.iterations() * state.range(0));
+  state.SetItemsProcessed(state.iterations());
 }
 
-const bool kRegistered = [] {
-  for (const char* name : {"scalar", "sse42", "avx2"}) {
+// Buckets' tags as they lie in a table that is 60 % full: for each line one tag that is in it or not.
+void probe(benchmark::State& state, uint32_t (*tags)(const std::atomic<uint16_t>*, uint16_t)) {
+  struct alignas(64) Line {
+    uint16_t tags[32];
+  };
+  const std::vector<Line> lines = random_items<Line>(kBatchSize);
+  for (auto _ : state) {
+    uint32_t found = 0;
+    for (const Line& line : lines) {
+      const auto* at = reinterpret_cast<const std::atomic<uint16_t>*>(line.tags);
+      found += tags(at, line.tags[line.tags[31] % (2 * kProbeTags)]);
+    }
+    benchmark::DoNotOptimize(found);
+  }
+  state.SetItemsProcessed(state.iterations() * kBatchSize);
+}
+
+template <class Key>
+void add_hash(const char* subject, const Kernels& k, Hash<Key> Kernels::*which, Hash<Key>* last) {
+  if (k.*which == *last) return;  // an older one's, named already
+  *last = k.*which;
+  const std::string name = std::string(subject) + "/" + k.name;
+  benchmark::RegisterBenchmark(name.c_str(), hash_batch<Key>, k.*which);
+}
+
+const bool kEnrolled = [] {
+  Hash<KeyV4> hash_v4 = nullptr, crc_v4 = nullptr;
+  Hash<KeyV6> hash_v6 = nullptr, crc_v6 = nullptr;
+  decltype(Kernels::checksum) checksum = nullptr;
+  for (const char* name : {"scalar", "sse42", "avx2", "avx512"}) {
     const Kernels* k = kernels_named(name);
     if (k == nullptr) continue;
-    const std::string variant = name;
-    benchmark::RegisterBenchmark(("hash_v4/" + variant).c_str(), hash_batch<KeyV4>, k->hash_v4);
-    benchmark::RegisterBenchmark(("hash_v6/" + variant).c_str(), hash_batch<KeyV6>, k->hash_v6);
-    benchmark::RegisterBenchmark(("crc_v4/" + variant).c_str(), hash_batch<KeyV4>, k->crc_v4);
-    benchmark::RegisterBenchmark(("crc_v6/" + variant).c_str(), hash_batch<KeyV6>, k->crc_v6);
-    auto* sums = benchmark::RegisterBenchmark(("checksum/" + variant).c_str(), sum, k);
+    add_hash("sip13 IPv4", *k, &Kernels::hash_v4, &hash_v4);
+    add_hash("sip13 IPv6", *k, &Kernels::hash_v6, &hash_v6);
+    add_hash("crc32c IPv4", *k, &Kernels::crc_v4, &crc_v4);
+    add_hash("crc32c IPv6", *k, &Kernels::crc_v6, &crc_v6);
+    if (k->checksum == checksum) continue;
+    checksum = k->checksum;
+    auto* sums = benchmark::RegisterBenchmark((std::string("checksum/") + name).c_str(), sum, k);
     for (const int64_t n : {20, 64, 1480, 9000, 65535}) sums->Arg(n);
   }
+  const auto scalar = [](const std::atomic<uint16_t>* line, uint16_t tag) {
+    return probe_tags_scalar(line, tag);
+  };
+  const auto best = [](const std::atomic<uint16_t>* line, uint16_t tag) {
+    return probe_tags(line, tag);
+  };
+  benchmark::RegisterBenchmark("tag probe/scalar", probe, scalar);
+  benchmark::RegisterBenchmark("tag probe/sse2", probe, best);
   return true;
 }();
 
