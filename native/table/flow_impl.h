@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/memory.h"
+#include "base/sum.h"
 #include "table/flow_pool.h"
 #include "table/flow_table.h"
 #include "table/flow_wheel.h"
@@ -32,6 +33,18 @@ struct FlowRegion {
     if (base != nullptr) memory_unmap(base, bytes);
   }
 };
+
+// What a packet with `key` becomes: the mirror of the opposite direction's key.
+template <class Side, class Key>
+void set_rewrite(Side& s, const Key& key, const Key& opposite) noexcept {
+  s.key = key;
+  std::memcpy(&s.new_src, &opposite.dst, sizeof s.new_src);
+  std::memcpy(&s.new_dst, &opposite.src, sizeof s.new_dst);
+  s.new_sport = opposite.dport;
+  s.new_dport = opposite.sport;
+  if constexpr (sizeof(Key) == sizeof(KeyV4)) s.l3_delta = l3_delta(key, s.new_src, s.new_dst);
+  s.l4_delta = l4_delta(key, s.new_src, s.new_dst, s.new_sport, s.new_dport);
+}
 
 template <class F>
 struct FlowTable<F>::Impl {

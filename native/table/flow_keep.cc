@@ -1,5 +1,4 @@
 // A flow table's records come and go: fill, keep, forget, remove.
-#include "base/sum.h"
 #include "table/flow_check.h"
 #include "table/flow_impl.h"
 
@@ -7,18 +6,6 @@ namespace nodeplane {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-
-// What a packet with `key` becomes: the mirror of the opposite direction's key.
-template <class Side, class Key>
-void set_rewrite(Side& s, const Key& key, const Key& opposite) noexcept {
-  s.key = key;
-  std::memcpy(&s.new_src, &opposite.dst, sizeof s.new_src);
-  std::memcpy(&s.new_dst, &opposite.src, sizeof s.new_dst);
-  s.new_sport = opposite.dport;
-  s.new_dport = opposite.sport;
-  if constexpr (sizeof(Key) == sizeof(KeyV4)) s.l3_delta = l3_delta(key, s.new_src, s.new_dst);
-  s.l4_delta = l4_delta(key, s.new_src, s.new_dst, s.new_sport, s.new_dport);
-}
 
 template <class Side>
 void reset_side(Side& s, uint8_t direction, FlowState state, uint32_t generation,

@@ -25,6 +25,8 @@ class FlowPool {
   void retire(uint32_t worker, uint32_t record) noexcept;
   // Moves what is safe from limbo to the cache; bounded.
   void reclaim(uint32_t worker) noexcept;
+  // Before any worker: records below `used` are used, but for those that are given back next.
+  void begin_at(uint32_t used) noexcept { unused_.store(used, std::memory_order_relaxed); }
   // Records at or above were never used.
   uint32_t used_end() const noexcept;
   uint32_t capacity() const noexcept { return capacity_; }

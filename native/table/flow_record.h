@@ -39,4 +39,12 @@ struct alignas(64) FlowCold {
 };
 static_assert(sizeof(FlowCold) == 64);
 
+// Where a family's records lie.
+template <class F>
+struct FlowRecords {
+  typename F::Side* sides = nullptr;  // two of each record
+  FlowCold* cold = nullptr;
+  uint32_t capacity = 0;
+};
+
 }  // namespace nodeplane

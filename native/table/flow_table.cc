@@ -26,16 +26,19 @@ std::unique_ptr<FlowTable<F>> FlowTable<F>::create(const Options& o, Epochs& epo
     return nullptr;
   }
   const uint32_t buckets = FlowIndex::buckets_for(o.capacity);
-  FlowRegion sides(sizeof(Side) * 2 * o.capacity, o.huge);
-  FlowRegion cold(sizeof(FlowCold) * o.capacity, o.huge);
-  FlowRegion index(sizeof(FlowBucket) * buckets, o.huge);
-  if (sides.base == nullptr || cold.base == nullptr || index.base == nullptr) {
+  const bool own = o.records.sides == nullptr;
+  FlowRegion sides, cold, index(sizeof(FlowBucket) * buckets, o.huge);
+  if (own) {
+    sides = FlowRegion(sizeof(Side) * 2 * o.capacity, o.huge);
+    cold = FlowRegion(sizeof(FlowCold) * o.capacity, o.huge);
+  }
+  if ((own && (sides.base == nullptr || cold.base == nullptr)) || index.base == nullptr) {
     *error = "flow table: no memory for " + std::to_string(o.capacity) + " connections";
     return nullptr;
   }
   std::unique_ptr<FlowTable> t(new FlowTable);
-  t->sides_ = reinterpret_cast<Side*>(sides.base);
-  t->cold_ = reinterpret_cast<FlowCold*>(cold.base);
+  t->sides_ = own ? reinterpret_cast<Side*>(sides.base) : o.records.sides;
+  t->cold_ = own ? reinterpret_cast<FlowCold*>(cold.base) : o.records.cold;
   t->index_.attach(reinterpret_cast<FlowBucket*>(index.base), buckets, t->cold_);
   t->impl_ = std::make_unique<Impl>(t->cold_, o, epochs);
   t->impl_->side_memory = std::move(sides);
@@ -63,8 +66,9 @@ uint32_t FlowTable<F>::capacity() const noexcept {
 
 template <class F>
 size_t FlowTable<F>::bytes() const noexcept {
-  return impl_->side_memory.bytes + impl_->cold_memory.bytes + impl_->index_memory.bytes +
-         impl_->worker_count * sizeof(typename Impl::Worker) + sizeof(FlowTable) + sizeof(Impl);
+  return (2 * sizeof(Side) + sizeof(FlowCold)) * impl_->pool.capacity() +
+         impl_->index_memory.bytes + impl_->worker_count * sizeof(typename Impl::Worker) +
+         sizeof(FlowTable) + sizeof(Impl);
 }
 
 template <class F>

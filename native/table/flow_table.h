@@ -8,6 +8,7 @@
 #include "table/flow.h"
 #include "table/flow_index.h"
 #include "table/flow_record.h"
+#include "table/flow_restore.h"
 #include "table/flow_state.h"
 
 namespace nodeplane {
@@ -61,6 +62,7 @@ class FlowTable {
     uint32_t capacity = 65536;  // connections
     uint32_t workers = 1;
     bool huge = true;
+    FlowRecords<F> records{};  // memory of somebody's that outlives the table; none: our own
   };
   static std::unique_ptr<FlowTable> create(const Options& options, Epochs& epochs,
                                            std::string* error);
@@ -98,6 +100,9 @@ class FlowTable {
   Time next_due(uint32_t worker) const noexcept;
 
   // -- aside --
+  // Before any worker: takes what an earlier process left in `records`, whole connections only; all
+  // else becomes free. Timers must be set.
+  FlowRestored restore(const FlowRestore& from) noexcept;
   uint32_t live() const noexcept;
   uint32_t capacity() const noexcept;
   size_t bytes() const noexcept;
@@ -132,6 +137,7 @@ class FlowTable {
   void read_notice(uint32_t worker, uint32_t record, Time now) noexcept;
   bool visit(uint32_t worker, uint32_t record, Time now, Gone* gone) noexcept;
   Time deadline(uint32_t record, Time now) const noexcept;
+  struct Restorer;
 
   // What a hit needs, in one line; the rest is behind impl_.
   FlowIndex index_;

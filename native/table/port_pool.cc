@@ -166,6 +166,21 @@ bool PortPool::take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t
   return true;
 }
 
+bool PortPool::retake(uint8_t family, const IpAddress& address, uint8_t protocol,
+                      uint32_t destination_hash, uint16_t port_be, uint32_t* grant) noexcept {
+  auto& p = *impl_;
+  const Grant g{source(family, address), protocol_code(protocol), destination_hash % kSnatGroups,
+                swap16(port_be)};
+  const uint32_t place = uint32_t{g.port} - p.low;
+  if (g.source == kSnatSourceNone || g.code == kProtocolNone || place >= p.ports) return false;
+  Slice& s = p.slice(g, place / p.slice_ports);
+  if (!p.take_bit(s, place % p.slice_ports)) return false;
+  s.used.fetch_add(1, std::memory_order_relaxed);
+  p.tallies[0].taken.fetch_add(1, std::memory_order_relaxed);
+  *grant = g.pack();
+  return true;
+}
+
 void PortPool::give(uint32_t worker, uint32_t grant) noexcept {
   auto& p = *impl_;
   const Grant g = Grant::of(grant);

@@ -34,6 +34,10 @@ class PortPool {
   // An echo's identifier counts as a port.
   bool take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t destination_hash,
             uint16_t wanted_be, uint16_t* port_be, uint32_t* grant) noexcept;
+  // Before any worker: takes the very port that an earlier process had taken. False: it is taken, or is
+  // none of this pool's.
+  bool retake(uint8_t family, const IpAddress& address, uint8_t protocol, uint32_t destination_hash,
+              uint16_t port_be, uint32_t* grant) noexcept;
   // By any worker. Giving what is not taken is our mistake and stops the program.
   void give(uint32_t worker, uint32_t grant) noexcept;
   uint64_t in_use() const noexcept;  // all workers
