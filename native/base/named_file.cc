@@ -143,6 +143,16 @@ NamedFile::~NamedFile() {
   if (fd_ >= 0) close(fd_);
 }
 
+void NamedFile::let_go() noexcept {
+  if (base_ != nullptr &&
+      mmap(base_, size_, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
+    return;  // it is let go with us
+  }
+  close(fd_);
+  fd_ = -1;
+}
+
 void NamedFile::unmap() noexcept {
   if (base_ != nullptr) munmap(base_, size_);
   base_ = nullptr;

@@ -37,6 +37,8 @@ class NamedFile {
   // Takes the place of another file, in one step.
   bool move_to(const std::string& path, std::string* error);
   void remove() noexcept;
+  // Lets go of file and lock. What was mapped reads as zero from now on, for whoever still looks.
+  void let_go() noexcept;
 
  private:
   NamedFile() = default;

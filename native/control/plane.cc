@@ -25,12 +25,7 @@ std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* e
   p->options_ = options;
   p->arena_ = FrameArena::create({options.frame_size, options.frames, options.huge}, error);
   if (!p->arena_) return nullptr;
-  p->flows4_ = FlowTable<V4>::create({options.flow_capacity4, options.workers, options.huge},
-                                     p->epochs_, error);
-  if (!p->flows4_) return nullptr;
-  p->flows6_ = FlowTable<V6>::create({options.flow_capacity6, options.workers, options.huge},
-                                     p->epochs_, error);
-  if (!p->flows6_) return nullptr;
+  if (!p->make_flows(error)) return nullptr;
   p->neighbours_ = std::make_unique<NeighbourTable>();
   p->snat_ports_ =
       std::make_unique<PortPool>(options.workers, options.snat_port_low, options.snat_port_high);
@@ -48,13 +43,53 @@ std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* e
   return p;
 }
 
+bool Plane::make_flows(std::string* error) {
+  const auto& o = options_;
+  FlowTable<V4>::Options v4{o.flow_capacity4, o.workers, o.huge};
+  FlowTable<V6>::Options v6{o.flow_capacity6, o.workers, o.huge};
+  if (!o.flow_file.empty()) {
+    flow_file_ = FlowFile::open(
+        {o.flow_file, o.flow_huge_directory, o.flow_capacity4, o.flow_capacity6}, error);
+    if (!flow_file_) {
+      *error = "flow file " + *error;
+      return false;
+    }
+    v4.records = flow_file_->records<V4>();
+    v6.records = flow_file_->records<V6>();
+    generation_ = flow_file_->generation();
+  }
+  flows4_ = FlowTable<V4>::create(v4, epochs_, error);
+  if (flows4_) flows6_ = FlowTable<V6>::create(v6, epochs_, error);
+  return flows4_ && flows6_;
+}
+
+// Once the timers are known and before anybody can look: what an earlier process left, dealt anew.
+void Plane::restore_flows() {
+  if (!flow_file_ || !flow_file_->found()) return;
+  const Time began = time_now();
+  FlowRestore from;
+  from.hash = options_.hash;
+  from.seed = options_.seed;
+  from.service_born = born_.services.data();
+  from.service_count = static_cast<uint32_t>(born_.services.size());
+  from.endpoint_born = born_.endpoints.data();
+  from.endpoint_count = static_cast<uint32_t>(born_.endpoints.size());
+  from.generation = generation_;
+  from.ports = snat_ports_.get();
+  from.now = began;
+  restored_ = flows4_->restore(from);
+  restored_ += flows6_->restore(from);
+  restore_ms_ = static_cast<double>(time_now() - began) / kMillisecond;
+  born_ = {};
+}
+
 Plane::~Plane() {
   close();
   if (counters_) memory_unmap(counters_, counters_bytes_);
 }
 
 int Plane::open_port(PortSpec spec, std::string* error) {
-  if (closed_ || generation_ != 0) {
+  if (closed_ || tables_) {
     *error = "ports are opened before the first publish";
     return -1;
   }
@@ -119,7 +154,7 @@ bool Plane::take_ports(const TableSet& set, std::string* error) {
 }
 
 bool Plane::share_ports(const TableSet& set, std::string* error) {
-  if (generation_ != 0) return true;  // ports do not change later
+  if (tables_) return true;  // ports do not change later
   for (uint16_t i = 0; i < ports_.size(); ++i) {
     if (!(set.ports[i].flags & 1)) continue;
     if (!kernel_neighbours_) kernel_neighbours_ = KernelNeighbours::open(error);
@@ -164,6 +199,8 @@ uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
   if (!next) return 0;
   if (!take_ports(set, error) || !share_ports(set, error)) return 0;
   load_apply(set, context);
+  if (!tables_) restore_flows();
+  if (flow_file_) flow_file_->set_generation(context.generation);
   shared_.tables.store(next.get(), std::memory_order_seq_cst);
   if (tables_) retired_.push_back({std::move(tables_), epochs_.retire()});
   tables_ = std::move(next);
@@ -240,11 +277,12 @@ void Plane::stop() {
   reclaim(false);
 }
 
-bool Plane::close() {
+bool Plane::close(bool keep_flows) {
   if (closed_) return true;
   stop();
   closed_ = true;
   ports_.clear();
+  if (flow_file_) flow_file_->close(tables_ ? keep_flows : flow_file_->found());
   shared_.port_count = 0;
   shared_.tables.store(nullptr);
   tables_.reset();

@@ -6,6 +6,7 @@
 #include "control/load.h"
 #include "copy/copy.h"
 #include "driver/kernel_neighbours.h"
+#include "table/flow_file.h"
 #include "worker/worker.h"
 
 namespace nodeplane {
@@ -28,6 +29,13 @@ struct PlaneOptions {
   uint16_t snat_port_low = 1024;
   uint16_t snat_port_high = 29999;
   CopyOptions copy;
+  std::string flow_file;            // where records outlive us; empty: private memory
+  std::string flow_huge_directory;  // FlowFile::Options
+};
+
+// In which generation ids got their meaning, as an earlier process' directory says; by id, 0: none.
+struct BornIds {
+  std::vector<uint32_t> services, endpoints;
 };
 
 // One dataplane without Node: memory, ports, tables, workers. Called by one thread (JavaScript's, or
@@ -41,13 +49,16 @@ class Plane {
   int open_port(PortSpec spec, std::string* error);
   // Swaps the root pointer between two batches. The new generation, or 0 with a reason and nothing changed.
   uint32_t publish(const uint8_t* bytes, size_t size, std::string* error);
+  // Before the first publish, which restores the flow file's records: those of ids not named here end.
+  void know_ids(BornIds ids) { born_ = std::move(ids); }
   bool start(std::string* error);
   void stop();
   // Ports that share their interface learn their neighbours from the kernel: to be called a few times
   // a second. False: there is no such port.
   bool read_neighbours();
-  // Closes all ports and gives every frame back; false when the books do not balance.
-  bool close();
+  // Closes all ports and gives every frame back; false when the books do not balance. `keep_flows`: the
+  // flow file stays for the next process. Until the first publish it stays if there was one.
+  bool close(bool keep_flows = true);
 
   // Offline: ports' inputs merged by timestamp, ties in the order of `ports`; their time is the clock.
   // Runs on the calling thread to the end of all inputs. False with a reason.
@@ -69,12 +80,18 @@ class Plane {
   const std::string& copy_why() const { return copy_why_; }
   std::string copy_stats() const { return copy_->stats_json(); }
   uint32_t generation() const { return generation_; }
+  // Null: the records are private.
+  const FlowFile* flow_file() const { return flow_file_.get(); }
+  const FlowRestored& restored() const { return restored_; }
+  double restore_ms() const { return restore_ms_; }
   const Tables* tables() const { return tables_.get(); }
   bool running() const { return running_; }
   Time clock() const { return replayed_ ? replay_time_ : time_now(); }
 
  private:
   Plane() = default;
+  bool make_flows(std::string* error);
+  void restore_flows();
   bool make_workers(std::string* error);
   bool take_ports(const TableSet& set, std::string* error);
   bool share_ports(const TableSet& set, std::string* error);
@@ -83,6 +100,7 @@ class Plane {
   PlaneOptions options_;
   Epochs epochs_;
   std::unique_ptr<FrameArena> arena_;
+  std::unique_ptr<FlowFile> flow_file_;  // before the tables that lie in it
   std::unique_ptr<FlowTable<V4>> flows4_;
   std::unique_ptr<FlowTable<V6>> flows6_;
   std::unique_ptr<NeighbourTable> neighbours_;
@@ -103,6 +121,9 @@ class Plane {
   };
   std::vector<Retired> retired_;
   uint32_t generation_ = 0;
+  BornIds born_;
+  FlowRestored restored_;
+  double restore_ms_ = 0;
   bool running_ = false;
   bool closed_ = false;
   bool replayed_ = false;

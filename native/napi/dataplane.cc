@@ -1,7 +1,9 @@
 #include "napi/dataplane.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernel/kernels.h"
@@ -30,6 +32,8 @@ PlaneOptions plane_options(const Napi::Object& o) {
            : mode == "interrupt" ? WorkerMode::kInterrupt
                                  : WorkerMode::kAdaptive;
   p.copy = copy_options_of(o.Get("copy").As<Napi::Object>());
+  p.flow_file = text(o, "flowFile");
+  p.flow_huge_directory = text(o, "flowHugeDirectory");
   const Napi::Value seed = o.Get("hashSeed");
   if (!seed.IsTypedArray() || seed.As<Napi::TypedArray>().ByteLength() != sizeof(HashSeed))
     throw Napi::TypeError::New(o.Env(), "hashSeed must be 16 bytes");
@@ -108,7 +112,8 @@ Napi::Function Dataplane::define(Napi::Env env) {
        InstanceMethod<&Dataplane::counters>("counters"), InstanceMethod<&Dataplane::flows>("flows"),
        InstanceMethod<&Dataplane::read_neighbours>("readNeighbours"),
        InstanceMethod<&Dataplane::neighbours>("neighbours"),
-       InstanceMethod<&Dataplane::copy>("copy"),
+       InstanceMethod<&Dataplane::copy>("copy"), InstanceMethod<&Dataplane::know_ids>("knowIds"),
+       InstanceMethod<&Dataplane::flow_file>("flowFile"),
        InstanceMethod<&Dataplane::port_stats>("portStats"),
        InstanceMethod<&Dataplane::news>("news"), InstanceMethod<&Dataplane::info>("info")});
 }
@@ -179,7 +184,47 @@ Napi::Value Dataplane::stop(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Dataplane::close(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), plane(info.Env()).close());
+  return Napi::Boolean::New(info.Env(), plane(info.Env()).close(info[0].ToBoolean()));
+}
+
+// By id: the earlier process' generation in which it got its meaning.
+Napi::Value Dataplane::know_ids(const Napi::CallbackInfo& info) {
+  BornIds born;
+  std::vector<uint32_t>* const lists[] = {&born.services, &born.endpoints};
+  for (size_t i = 0; i < 2; ++i) {
+    if (!info[i].IsTypedArray() ||
+        info[i].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
+      throw Napi::TypeError::New(info.Env(), "knowIds takes two Uint32Arrays");
+    const auto array = info[i].As<Napi::Uint32Array>();
+    lists[i]->assign(array.Data(), array.Data() + array.ElementLength());
+  }
+  plane(info.Env()).know_ids(std::move(born));
+  return info.Env().Undefined();
+}
+
+Napi::Value Dataplane::flow_file(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Plane& p = plane(env);
+  const FlowFile* file = p.flow_file();
+  if (file == nullptr) return env.Null();
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("description", file->description());
+  o.Set("news", file->news());
+  o.Set("found", file->found());
+  char id[17];
+  std::snprintf(id, sizeof id, "%016llx", static_cast<unsigned long long>(file->id()));
+  o.Set("id", id);
+  const FlowRestored& r = p.restored();
+  Napi::Object restored = Napi::Object::New(env);
+  restored.Set("recovered", r.recovered);
+  restored.Set("damaged", r.damaged);
+  restored.Set("unknown", r.unknown);
+  restored.Set("doubled", r.doubled);
+  restored.Set("portless", r.portless);
+  restored.Set("expired", r.expired);
+  restored.Set("milliseconds", p.restore_ms());
+  o.Set("restored", restored);
+  return o;
 }
 
 Napi::Value Dataplane::replay(const Napi::CallbackInfo& info) {

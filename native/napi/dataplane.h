@@ -28,6 +28,8 @@ class Dataplane : public Napi::ObjectWrap<Dataplane> {
   Napi::Value read_neighbours(const Napi::CallbackInfo& info);
   Napi::Value neighbours(const Napi::CallbackInfo& info);
   Napi::Value copy(const Napi::CallbackInfo& info);
+  Napi::Value know_ids(const Napi::CallbackInfo& info);
+  Napi::Value flow_file(const Napi::CallbackInfo& info);
   Napi::Value port_stats(const Napi::CallbackInfo& info);
   Napi::Value news(const Napi::CallbackInfo& info);
   Napi::Value info(const Napi::CallbackInfo& info);

@@ -337,18 +337,18 @@ void FlowFile::set_generation(uint32_t generation) noexcept {
 }
 
 void FlowFile::close(bool keep) noexcept {
-  if (!file_) return;
+  if (closed_) return;
+  closed_ = true;
   if (keep) {
     header().clean.store(1, std::memory_order_release);
   } else {
     file_->remove();
-    const bool huge = file_->huge();
-    file_.reset();
-    if (huge && !options_.huge_directory.empty()) huge_unmount(options_.huge_directory);
-    if (lock_) lock_->remove();
   }
-  file_.reset();
-  lock_.reset();
+  file_->let_go();
+  if (!options_.huge_directory.empty()) huge_unmount(options_.huge_directory);
+  if (!lock_) return;
+  if (!keep) lock_->remove();
+  lock_->let_go();
 }
 
 }  // namespace nodeplane

@@ -44,7 +44,8 @@ class FlowFile {
   uint32_t generation() const noexcept;
   void set_generation(uint32_t generation) noexcept;
 
-  // The process ends well: the records stay for the next one, or nothing is left behind.
+  // The process ends well: the records stay for the next one, or nothing is left behind. They read as
+  // zero from now on.
   void close(bool keep) noexcept;
 
  private:
@@ -60,7 +61,7 @@ class FlowFile {
   std::unique_ptr<NamedFile> lock_;  // at the path; null when file_ is that one
   std::unique_ptr<NamedFile> file_;
   std::string news_, small_why_;
-  bool found_ = false;
+  bool found_ = false, closed_ = false;
 };
 
 }  // namespace nodeplane

@@ -162,14 +162,15 @@ bool ServiceTable::take_service(const ServiceRow& row, uint32_t index, std::stri
 }
 
 // An id keeps its birth while it stands for the same place; else it is newborn, and flows made from
-// its former meaning are stale.
+// its former meaning are stale. The first tables' ids are as old as can be: they are the ones that flows of
+// an earlier process carry, if they carry any (docs/survival.md).
 void ServiceTable::set_born(uint32_t generation, const ServiceTable* before) {
   auto set = [&](std::vector<Born>& mine, const auto& rows, const std::vector<Born>* old,
                  const auto* old_rows, auto same) {
     for (uint32_t id = 0; id < mine.size(); ++id) {
       auto& born = mine[id];
       if (born.generation == 0) continue;
-      born.generation = generation;
+      born.generation = old == nullptr ? 1 : generation;
       if (old == nullptr || id >= old->size() || (*old)[id].generation == 0) continue;
       const auto& former = (*old)[id];
       if (same(rows[born.row], (*old_rows)[former.row])) born.generation = former.generation;

@@ -52,6 +52,10 @@ export interface NativeOptions {
   snatPortLow: number;
   snatPortHigh: number;
   copy: NativeCopy;
+  /** Where connections outlive the process; "": in private memory. */
+  flowFile: string;
+  /** A hugetlbfs is mounted there for it; "": it lies where it is called. */
+  flowHugeDirectory: string;
   /** No corridor: ports 0 and 1 joined untouched, to measure what the drivers cost alone. */
   bridge?: boolean;
 }
@@ -108,6 +112,30 @@ export interface NativeCopyInfo {
   stats: string;
 }
 
+export interface NativeFlowFile {
+  /** For people: where it is, on which pages and why on those. */
+  description: string;
+  /** For people: what was found there; "": nothing. */
+  news: string;
+  /** An earlier process' connections are in it. */
+  found: boolean;
+  /** 16 hex digits, others for every file made afresh. */
+  id: string;
+  /** Connections, at the first publish. */
+  restored: {
+    recovered: number;
+    /** Check word, state or keys. */
+    damaged: number;
+    /** Of services or endpoints that the directory of ids does not know. */
+    unknown: number;
+    doubled: number;
+    /** Their port for masquerade is not to be had. */
+    portless: number;
+    expired: number;
+    milliseconds: number;
+  };
+}
+
 /** A line that a port has for the log. */
 export interface NativeNews {
   port: number;
@@ -120,8 +148,12 @@ export interface NativeDataplane {
   publish(tables: Uint8Array): number;
   start(): void;
   stop(): void;
-  /** True when every frame was given back. */
-  close(): boolean;
+  /** True when every frame was given back. `keepFlows`: the flow file stays for the next process. */
+  close(keepFlows: boolean): boolean;
+  /** By id: the earlier process' generation in which it got its meaning. Before the first publish. */
+  knowIds(services: Uint32Array, endpoints: Uint32Array): void;
+  /** Null: connections are in private memory. */
+  flowFile(): NativeFlowFile | null;
   /** Offline, on a thread aside: to the end of the inputs of these ports, ties in their order. */
   replay(ports: number[]): Promise<void>;
   /** The workers' counters themselves: countersStride bytes per worker. */
