@@ -10,7 +10,9 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 
 #include "base/named_file.h"
 
@@ -42,12 +44,31 @@ class Turn {
   int fd_;
 };
 
-// A mount lives as long as its namespace, and that as long as its processes: one that was made for
-// us (ip netns exec, a service manager) takes the file along when we are killed.
+int parent_of(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  char state;
+  int parent = 0;
+  const size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos ||
+      std::sscanf(text.c_str() + name_end + 1, " %c %d", &state, &parent) != 2)
+    return 0;
+  return parent;
+}
+
+// A mount lives as long as its namespace, and that as long as its processes: one that was made for us
+// (ip netns exec, a service manager) takes the file along when we are killed. So ours must be that of
+// the eldest ancestor whom we may ask.
 bool namespace_outlives_us() {
-  struct stat ours, first;
-  return stat("/proc/self/ns/mnt", &ours) == 0 && stat("/proc/1/ns/mnt", &first) == 0 &&
-         ours.st_ino == first.st_ino && ours.st_dev == first.st_dev;
+  struct stat ours, theirs;
+  if (stat("/proc/self/ns/mnt", &ours) != 0) return false;
+  bool same = false;
+  for (int pid = getppid(); pid > 0; pid = parent_of(pid)) {
+    if (stat(("/proc/" + std::to_string(pid) + "/ns/mnt").c_str(), &theirs) != 0) continue;
+    same = theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+  }
+  return same;
 }
 
 bool is_empty(const std::string& directory) {

@@ -203,6 +203,10 @@ std::unique_ptr<FlowFile> FlowFile::open(const Options& o, std::string* error) {
   std::unique_ptr<FlowFile> f(new FlowFile(o));
   f->lock_ = NamedFile::open(o.path, NamedFile::Missing::kMake, error);
   if (!f->lock_) return nullptr;
+  if (f->lock_->huge()) {
+    *error = o.path + ": a hugetlbfs cannot hold the files beside it; 2 MiB pages are used without";
+    return nullptr;
+  }
   std::unique_ptr<NamedFile> huge;
   if (!o.huge_directory.empty()) {
     if (!huge_mount(o.huge_directory, &f->small_why_)) f->options_.huge_directory.clear();
@@ -218,8 +222,13 @@ std::unique_ptr<FlowFile> FlowFile::open(const Options& o, std::string* error) {
 
 FlowFile::~FlowFile() = default;
 
+// One mount for all dataplanes: the name tells where the file would have been.
 std::string FlowFile::huge_path() const {
-  return options_.huge_directory + options_.path.substr(options_.path.rfind('/'));
+  uint64_t h = 0;
+  for (const char c : options_.path) h = mix_in(h, static_cast<uint8_t>(c));
+  char name[17];
+  std::snprintf(name, sizeof name, "%016" PRIx64, h);
+  return options_.huge_directory + "/" + name;
 }
 
 bool FlowFile::take_found(std::unique_ptr<NamedFile> huge, std::string* error) {

@@ -15,6 +15,7 @@ import {
   theLog,
 } from "./context.js";
 import { handlerOf, listen } from "./control.js";
+import { flowFileOf } from "./flow_file.js";
 import { defaultSocket } from "./socket.js";
 
 /** A running process: what a reload and an end have to know. */
@@ -40,7 +41,8 @@ class Runner {
       handlerOf(() => this.#dataplane, this.rooms),
     );
     try {
-      this.#dataplane = Dataplane.open(loaded.model);
+      const flowFile = flowFileOf(settings, path);
+      this.#dataplane = Dataplane.open(loaded.model, flowFile ? { flowFile } : {});
       this.#tellNews(this.#dataplane);
       this.#dataplane.start();
     } catch (caught) {
@@ -52,6 +54,7 @@ class Runner {
     for (const { name, description } of this.#dataplane.ports)
       theLog().info({ port: name }, description);
     this.#tellCopy(this.#dataplane, loaded);
+    this.#tellFlows(this.#dataplane);
     theLog().info({ socket: path, services: loaded.model.services.length }, "running");
     this.#watch = this.rooms.watchFiles(
       loaded.paths,
@@ -79,6 +82,15 @@ class Runner {
       { wished, ...(why === "" ? {} : { why }) },
       `copies by ${engine}`,
     );
+  }
+
+  /** What was found and not used is a warning. */
+  #tellFlows(dataplane: Dataplane): void {
+    const file = dataplane.flowFile();
+    if (!file) return;
+    theLog().info(`connections in ${file.description}`);
+    if (file.found) theLog().info(file.restored, `connections restored: ${file.news}`);
+    else if (file.news !== "") theLog().warn(file.news);
   }
 
   /** One reload at a time. A bad configuration is told and changes nothing. */

@@ -144,7 +144,7 @@ function endpointChanges(before: readonly Service[], after: readonly Service[]):
 
 /** Settings that the native side takes once, when it is made. */
 const fixedSettings = ["name", "workers", "frames", "nat", "copy", "controlSocket"];
-const fixedFlows = ["capacity", "capacity6", "hash", "seed"];
+const fixedFlows = ["capacity", "capacity6", "hash", "seed", "survive", "file"];
 
 function settingsChanges(before: Model, after: Model): Change[] {
   const changes: Change[] = [];

@@ -61,7 +61,12 @@ function settingsOf({ name, sections }: Draft, base: string): Settings {
     name,
     workers,
     frames,
-    flows: { ...flows, capacity6: flows.capacity6 ?? flows.capacity, seed: flows.seed ?? null },
+    flows: {
+      ...flows,
+      capacity6: flows.capacity6 ?? flows.capacity,
+      seed: flows.seed ?? null,
+      file: flows.file === undefined ? null : resolve(base, flows.file),
+    },
     tcp,
     nat: { portLow: nat.ports.low, portHigh: nat.ports.high },
     copy: { ...copy, core: copy.core ?? null },

@@ -201,6 +201,8 @@ export const sections = {
     capacity6: whole(1, flowCapacityMax).optional(),
     hash: oneOf("sip13", "crc32c").default("sip13"),
     seed: hex128.optional(),
+    survive: oneOf("crash", "restart", "never").default("crash"),
+    file: path.optional(),
     timers: timers.prefault({}),
     zones: z.record(z.string(), zone).default({}),
   }),

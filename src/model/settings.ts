@@ -83,6 +83,10 @@ export interface Settings {
     readonly hash: "sip13" | "crc32c";
     /** 32 hex digits, or null: random at start. */
     readonly seed: string | null;
+    /** After what end connections are still there for the next process. */
+    readonly survive: "crash" | "restart" | "never";
+    /** Path of the flow file, or null: the default one. */
+    readonly file: string | null;
     readonly timers: FlowTimers;
     readonly zones: Readonly<Record<string, ZoneShare>>;
   };

@@ -2,7 +2,7 @@
 import { type CounterName, counterAbout, counterNames } from "../gen/counters.js";
 import { type DropName, dropAbout } from "../gen/drops.js";
 import type { CopyInfo, Dataplane, DriverStats } from "../runtime/dataplane.js";
-import type { NativeInfo } from "../runtime/native.js";
+import type { NativeFlowFile, NativeInfo } from "../runtime/native.js";
 import { type Counters, imbalance, readCounters } from "./counters.js";
 import { renderCopy, renderMemif } from "./memif.js";
 import { table } from "./table.js";
@@ -13,6 +13,8 @@ export interface Stats extends Counters {
   /** What each port's driver counts itself, by its own names. */
   readonly driverStats: Record<string, DriverStats>;
   readonly copy: CopyInfo;
+  /** Null: connections are in private memory. */
+  readonly flowFile: NativeFlowFile | null;
   /** Zero whenever no packet is on its way. */
   readonly imbalance: number;
 }
@@ -25,11 +27,24 @@ export function readStats(dataplane: Dataplane): Stats {
     drivers: Object.fromEntries(dataplane.ports.map((p) => [p.name, p.description])),
     driverStats: dataplane.driverStats(),
     copy: dataplane.copy(),
+    flowFile: dataplane.flowFile(),
     imbalance: imbalance(counters),
   };
 }
 
-export function renderStats({ info, counts, ports, drivers, driverStats, copy }: Stats): string {
+function renderRestored({ restored: r }: NativeFlowFile): string {
+  const ended = [
+    [r.damaged, "damaged"],
+    [r.unknown, "of unknown services or endpoints"],
+    [r.doubled, "doubled"],
+    [r.portless, "without their port"],
+    [r.expired, "expired"],
+  ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]));
+  return [`${r.recovered} in ${r.milliseconds} ms`, ...ended].join(", ");
+}
+
+export function renderStats(stats: Stats): string {
+  const { info, counts, ports, drivers, driverStats, copy, flowFile } = stats;
   const facts = [
     ["generation", info.generation],
     ["workers", info.workers],
@@ -38,6 +53,8 @@ export function renderStats({ info, counts, ports, drivers, driverStats, copy }:
       "flows",
       `${info.flows4} of ${info.flowCapacity4} IPv4, ${info.flows6} of ${info.flowCapacity6} IPv6`,
     ],
+    ["flows in", flowFile?.description ?? "private memory"],
+    ...(flowFile?.found ? [["flows restored", renderRestored(flowFile)]] : []),
     ["snat ports in use", info.snatInUse],
     [
       "frames",

@@ -7,8 +7,14 @@ import { type Plan, plan } from "../compile/plan.js";
 import { compile, type Model, type PortFacts } from "../compile/tables.js";
 import { messageOf, NodeplaneError } from "../kit/error.js";
 import { chooseCopy } from "./copy.js";
-import { type NativeDataplane, type NativeInfo, nativeModule } from "./native.js";
+import {
+  type NativeDataplane,
+  type NativeFlowFile,
+  type NativeInfo,
+  nativeModule,
+} from "./native.js";
 import { News, type NewsListener } from "./news.js";
+import { type FlowFileWish, Survival } from "./survival.js";
 
 export interface OpenedPort extends PortFacts {
   readonly name: string;
@@ -35,6 +41,8 @@ export interface OpenOptions {
   readonly offline?: boolean;
   /** No corridor: ports 0 and 1 joined, to measure the drivers alone. */
   readonly bridge?: boolean;
+  /** Connections live in this file and outlive the process; else in private memory. */
+  readonly flowFile?: FlowFileWish;
 }
 
 const neighbourReadMs = 200;
@@ -46,15 +54,16 @@ let hooked = false;
 function closeAtExit(): void {
   if (hooked) return;
   hooked = true;
-  process.on("exit", () => {
-    for (const dataplane of [...open]) dataplane.close();
+  process.on("exit", (code) => {
+    // Whatever ends with an error is no clean end: connections stay for the next process.
+    for (const dataplane of [...open]) dataplane.close(code === 0);
   });
 }
 
 export class Dataplane {
   readonly native: NativeDataplane;
   /** Names of the ids that rows carry. */
-  readonly directory = new IdDirectory();
+  readonly directory: IdDirectory;
   readonly ports: readonly OpenedPort[];
   readonly offline: boolean;
   #model: Model;
@@ -62,14 +71,18 @@ export class Dataplane {
   #neighbourTimer: NodeJS.Timeout | undefined;
   readonly #copyWhy: string;
   readonly #news: News;
+  readonly #survival: Survival | null;
 
   private constructor(
     native: NativeDataplane,
     model: Model,
     options: OpenOptions,
     copyWhy: string,
+    survival: Survival | null,
   ) {
     this.native = native;
+    this.#survival = survival;
+    this.directory = new IdDirectory(survival?.namings);
     this.offline = options.offline ?? false;
     this.#model = model;
     this.ports = model.ports.map((port) => {
@@ -122,14 +135,18 @@ export class Dataplane {
       snatPortHigh: s.nat.portHigh,
       copy: copy.native,
       bridge: options.bridge ?? false,
+      flowFile: options.flowFile?.path ?? "",
+      flowHugeDirectory: options.flowFile?.hugeDirectory ?? "",
     });
+    let survival: Survival | null = null;
     try {
-      const dataplane = new Dataplane(native, model, options, copy.why);
+      survival = Survival.open(native, options.flowFile);
+      const dataplane = new Dataplane(native, model, options, copy.why, survival);
       open.add(dataplane);
       closeAtExit();
       return dataplane;
     } catch (cause) {
-      native.close();
+      native.close(survival?.close(false) ?? true);
       throw cause;
     }
   }
@@ -171,6 +188,11 @@ export class Dataplane {
     return this.native.info();
   }
 
+  /** Where connections outlive the process and what was found there; null: in private memory. */
+  flowFile(): NativeFlowFile | null {
+    return this.native.flowFile();
+  }
+
   copy(): CopyInfo {
     const { engine, why, stats } = this.native.copy();
     const counters = JSON.parse(stats) as CopyInfo["counters"];
@@ -202,8 +224,11 @@ export class Dataplane {
     await this.native.replay(ids);
   }
 
-  /** Stops the workers, closes the ports, gives every frame back. False: the frames' books do not balance. */
-  close(): boolean {
+  /**
+   * Stops the workers, closes the ports, gives every frame back. False: the frames' books do not balance.
+   * A flow file goes too, unless it is to survive a restart, or this is no clean end.
+   */
+  close(isClean = true): boolean {
     if (this.#closed) return true;
     this.#closed = true;
     clearInterval(this.#neighbourTimer);
@@ -212,7 +237,7 @@ export class Dataplane {
     try {
       this.#news.close();
     } finally {
-      isBalanced = this.native.close();
+      isBalanced = this.native.close(this.#survival?.close(isClean) ?? false);
     }
     return isBalanced;
   }
@@ -224,11 +249,13 @@ export class Dataplane {
   #publish(model: Model): void {
     const facts = new Map(this.ports.map((p) => [p.name, p]));
     const compiled = compile(model, this.directory, { ports: facts, offline: this.offline });
+    this.#survival?.write(this.native.info().generation + 1, compiled);
     try {
       this.native.publish(compiled.bytes);
     } catch (cause) {
       throw new NodeplaneError("runtime_state", { message: messageOf(cause) });
     }
+    this.#survival?.published(compiled);
     compiled.commit();
   }
 }

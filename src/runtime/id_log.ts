@@ -41,22 +41,22 @@ type Kind = Naming["kind"];
 type Names = Record<Kind, Map<number, Known>>;
 
 const isOdd = /[\n%]/;
-const escape = (key: string): string =>
+const escaped = (key: string): string =>
   isOdd.test(key) ? key.replace(/[\n%]/g, encodeURIComponent) : key;
-const unescape = (key: string): string =>
+const plain = (key: string): string =>
   key.includes("%") ? key.replaceAll("%0A", "\n").replaceAll("%25", "%") : key;
 
 function* linesOf(namings: Iterable<Naming>): Iterable<string> {
   let service = "";
   for (const { kind, key, id } of namings) {
-    if (kind === "network") yield `n ${id} ${escape(key)}`;
+    if (kind === "network") yield `n ${id} ${escaped(key)}`;
     else if (kind === "service") {
       service = key;
-      yield `s ${id} ${escape(key)}`;
+      yield `s ${id} ${escaped(key)}`;
     } else {
       const end = key.lastIndexOf(" ");
       const of = key.slice(0, end);
-      if (of !== service) yield `@ ${escape(of)}`;
+      if (of !== service) yield `@ ${escaped(of)}`;
       service = of;
       yield `e ${id} ${key.slice(end + 1)}`;
     }
@@ -71,8 +71,8 @@ function lotOf(lines: Iterable<string>, generation: number): Buffer {
 
 function readLine(line: string, names: Names, born: number, service: string): string {
   const [what = "", id = ""] = line.split(" ", 2);
-  const rest = unescape(line.slice(what.length + id.length + 2));
-  if (what === "@") return unescape(line.slice(2));
+  const rest = plain(line.slice(what.length + id.length + 2));
+  if (what === "@") return plain(line.slice(2));
   if (what === "n") names.network.set(Number(id), { key: rest, born });
   else if (what === "s") names.service.set(Number(id), { key: rest, born });
   else if (what === "e") names.endpoint.set(Number(id), { key: `${service} ${rest}`, born });
