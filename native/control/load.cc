@@ -117,8 +117,9 @@ void load_ends(const TableSet& set, const LoadContext& c, Tables& t) {
     express.mtu = t.route.port_mtu[i];
     express.judge =
         caps.unknown_partial && row.checksum_mode == static_cast<uint8_t>(ChecksumMode::kAuto);
-    express.open = express.mac != 0 && row.host_of == kPortNone &&
-                   row.checksum_mode != static_cast<uint8_t>(ChecksumMode::kCompute);
+    const bool open = express.mac != 0 && row.host_of == kPortNone &&
+                      row.checksum_mode != static_cast<uint8_t>(ChecksumMode::kCompute);
+    if (open) express.mac_in = express.mac;
   }
   t.rewrite.neighbours = c.neighbours;
   t.rewrite.arena = t.originate.arena = t.output.arena = c.arena;

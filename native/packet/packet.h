@@ -61,6 +61,8 @@ struct Packet {
   uint8_t icmp_type;  // ICMP and ICMPv6
   uint8_t icmp_code;
   uint16_t flags;      // PacketFlag
+  Gso gso;
+  uint8_t vlan_count;  // 0, 1, 2
   uint16_t l3;         // offset of the IP header
   uint16_t l4;         // offset of the TCP, UDP, SCTP or ICMP header, 0 if unreachable
   uint16_t inner_l3;   // the packet quoted in an ICMP error, 0 if none
@@ -70,11 +72,9 @@ struct Packet {
   uint8_t ttl;
   uint8_t direction;  // 0 original, 1 reply
   uint8_t inner_protocol;
-  Gso gso;
-  uint16_t gso_size;   // payload bytes per segment
-  uint16_t vlan;       // outermost TCI, host order
-  uint8_t vlan_count;  // 0, 1, 2
-  uint8_t worker;      // reserved for the hand-over
+  uint8_t worker;     // reserved for the hand-over
+  uint16_t gso_size;  // payload bytes per segment
+  uint16_t vlan;      // outermost TCI, host order
   uint32_t hash;       // of key
   uint32_t record;     // kRecordNone without
   uint32_t next_hop;   // neighbour index chosen by route

@@ -18,15 +18,17 @@ static_assert(std::endian::native == std::endian::little);
 namespace nodeplane {
 namespace {
 
-// Packets of one step. Three steps are under way at once: one is read and its index lines are asked
-// for, one asks for its records, one leaves. That keeps some 64 lines in flight and what is looked
-// at twice in the first cache.
-constexpr uint32_t kStep = 32;
-constexpr uint32_t kStages = 3;
+// Packets of one step. Each step reads its packets and asks for their index lines; two steps later
+// their records are asked for, again two later they leave. So some 64 lines are always in flight,
+// asked for a few at a time between other work, and what is looked at twice is in the first cache.
+constexpr uint32_t kStep = 16;
+constexpr uint32_t kDistance = 2;                // steps
+constexpr uint32_t kLanes = 2 * kDistance + 1;   // steps under way at once
+constexpr uint32_t kAhead = 32;                  // packets whose bytes are asked for before they are read
 constexpr uint32_t kMarks = 4096;  // a power of two
 constexpr uint32_t kPauseBatches = 15;
 constexpr uint64_t kMacMask = 0xffff'ffff'ffff;
-constexpr uint16_t kTtlDelta = 0xfffe;  // one off the TTL, as it adds to a one's complement sum
+constexpr uint32_t kTtlDelta = 0xfffe;  // one off the TTL, as it adds to a one's complement sum
 constexpr uint32_t kHopEnd = 0xffff;    // what no neighbour, or the very last, has
 constexpr uint32_t kL3 = sizeof(wire::EthHeader);
 constexpr uint32_t kTcpMin = wire::kTcpHeaderMin;
@@ -91,30 +93,41 @@ struct Walkers {
   void add(uint32_t index) noexcept { bits[index / 64] |= uint64_t{1} << (index % 64); }
 };
 
+// Whether a sum of 16-bit words, carries added back in, is a multiple of 0xffff: then a one's
+// complement sum is all ones (RFC 1071). By the inverse modulo 2^64 (Granlund and Montgomery 1994,
+// section 9).
+constexpr bool is_ones(uint64_t sum) noexcept {
+  constexpr uint64_t kInverse = 0xfffe'fffe'fffe'ffff;
+  static_assert(kInverse * 0xffff == 1);
+  return sum * kInverse <= ~uint64_t{0} / 0xffff;
+}
+// 2^64 leaves 1 modulo 0xffff, so a carry is one more.
+constexpr uint64_t add_carry(uint64_t a, uint64_t b) noexcept {
+  const uint64_t sum = a + b;
+  return sum + (sum < b);
+}
+
 // The IP header as parse wants it, without options or extensions, and a TTL to spare. Gives the IP
 // packet's length and the key but for what goes with the ports. A source that cannot be one is not
 // looked for: no such packet ever made a record.
-bool read_header(const uint8_t* ip, uint32_t held, KeyV4& key, uint32_t* ip_bytes,
-                 uint8_t* protocol) noexcept {
-  constexpr uint64_t kLow = 0xffffffff;
+[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, KeyV4& key,
+                                               uint32_t* ip_bytes, uint8_t* protocol) noexcept {
   constexpr uint64_t kShape = 0xff3f'0000'0000'00ff;  // version and length, fragment
   const uint64_t a = load<uint64_t>(ip), b = load<uint64_t>(ip + 8);
   const uint32_t bytes = host16(static_cast<uint16_t>(a >> 16));
-  // A one's complement sum is all ones when the plain sum is a multiple of that (RFC 1071).
-  const uint64_t sum = (a & kLow) + (a >> 32) + (b & kLow) + (b >> 32) + load<uint32_t>(ip + 16);
-  const bool odd = (((a ^ 0x45) & kShape) != 0) | ((b & 0xff) <= 1) | (bytes > held);
-  if (odd || sum % 0xffff != 0) return false;
+  if (((a ^ 0x45) & kShape) != 0 || (b & 0xfe) == 0 || bytes > held) return false;
+  if (!is_ones(add_carry(add_carry(a, b), load<uint32_t>(ip + 16)))) return false;
   std::memcpy(&key, ip + 12, 8);
   *ip_bytes = bytes;
   *protocol = static_cast<uint8_t>(b >> 8);
   return true;
 }
 
-bool read_header(const uint8_t* ip, uint32_t held, KeyV6& key, uint32_t* ip_bytes,
-                 uint8_t* protocol) noexcept {
+[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, KeyV6& key,
+                                               uint32_t* ip_bytes, uint8_t* protocol) noexcept {
   const uint64_t a = load<uint64_t>(ip);
   const uint32_t bytes = wire::kIpv6HeaderLength + host16(static_cast<uint16_t>(a >> 32));
-  if (((a & 0xf0) != 0x60) | (a >> 56 <= 1) | (bytes > held)) return false;
+  if ((a & 0xf0) != 0x60 || a >> 57 == 0 || bytes > held) return false;
   std::memcpy(&key, ip + 8, 32);
   *ip_bytes = bytes;
   *protocol = static_cast<uint8_t>(a >> 48);
@@ -139,9 +152,10 @@ bool may_be_partial(const Key& key, uint16_t field, uint32_t length) noexcept {
 
 // Reads a packet into its family's lane. False: it has to walk, and nothing is known of its flow.
 template <class F>
-bool read(const Packet& p, uint32_t index, const ExpressTable::Port& port, Lane<F>& lane) noexcept {
+[[gnu::always_inline]] inline bool read(const Packet& p, uint32_t index,
+                                        const ExpressTable::Port& port, Lane<F>& lane,
+                                        uint32_t at) noexcept {
   constexpr uint32_t kL4 = kL3 + Header<F>::kBytes;
-  const uint32_t at = lane.count;
   typename F::Key& key = lane.keys[at];
   const uint8_t* const l4 = p.data + kL4;
   uint32_t ip_bytes;
@@ -150,45 +164,49 @@ bool read(const Packet& p, uint32_t index, const ExpressTable::Port& port, Lane<
   if (p.length < kL4 + kUdpMin ||
       !read_header(p.data + kL3, p.length - kL3, key, &ip_bytes, &protocol))
     return false;
-  const uint32_t payload = ip_bytes - Header<F>::kBytes;
+  const uint32_t payload = ip_bytes - Header<F>::kBytes;  // wraps when the header is all too short
   uint32_t covered = payload;
   uint16_t field;
-  if (protocol == kProtocolTcp) {
-    if (ip_bytes < Header<F>::kBytes + kTcpMin) return false;
+  if (__builtin_expect(protocol == kProtocolTcp, 1)) {
     const uint32_t word = load<uint16_t>(l4 + 12);  // header length in 32-bit words, flags
     const uint32_t header = (word & 0xf0) >> 2;
-    if ((header < kTcpMin) | (header > payload)) return false;
+    if (ip_bytes < Header<F>::kBytes || header < kTcpMin || header > payload) return false;
     lane.tcp_flags[at] = static_cast<uint8_t>(word >> 8);
     field = load<uint16_t>(l4 + wire::kTcpChecksumOffset);
   } else if (protocol == kProtocolUdp) {
-    if (ip_bytes < Header<F>::kBytes + kUdpMin) return false;
     covered = host16(load<uint16_t>(l4 + 4));
-    if ((covered < kUdpMin) | (covered > payload)) return false;
+    if (ip_bytes < Header<F>::kBytes || covered < kUdpMin || covered > payload) return false;
     lane.tcp_flags[at] = 0;
     field = load<uint16_t>(l4 + wire::kUdpChecksumOffset);
   } else {
     return false;
   }
   put_tail(key, l4, port.network, protocol);
-  if (port.judge && may_be_partial(key, field, covered)) return false;
+  if (__builtin_expect(port.judge, 0) && may_be_partial(key, field, covered)) return false;
   lane.who[at] = static_cast<uint16_t>(index);
   lane.ip_bytes[at] = static_cast<uint16_t>(ip_bytes);
-  lane.count = at + 1;
   return true;
 }
+
+// What packets that leave by a port wear, and where they are listed.
+struct Exit {
+  uint64_t mac_first;  // the port's MAC as source: its first two bytes behind the destination
+  uint32_t mac_rest;
+  uint32_t mtu;
+  Packet** next;
+  Packet** end;
+};
 
 // One packet's whole way out. What it needs of the tables, looked up once per batch.
 struct Way {
   Batch& batch;
   const Tables& tables;
-  const NeighbourTable& neighbours;
-  const ExpressTable::Port* ports;
-  Output::List* lists;
   Walkers& walkers;
   uint32_t generation;
   uint32_t now_ms;
   uint32_t hop_tag;  // of a next hop found in this generation
   Time reachable;    // what was confirmed before this is old
+  Exit* exits;       // by port
   uint32_t hits = 0;
 };
 
@@ -208,92 +226,149 @@ struct Way {
   store(field, after == 0 ? uint16_t{0xffff} : after);
 }
 
-void rewrite_ip(uint8_t* ip, const SideV4& side) noexcept {
+[[gnu::always_inline]] inline void rewrite_ip(uint8_t* ip, const SideV4& side) noexcept {
   static_assert(offsetof(SideV4, new_dst) == offsetof(SideV4, new_src) + 4);
   std::memcpy(ip + 12, &side.new_src, 8);
   ip[8]--;
-  const uint32_t sum = uint32_t{inverted(load<uint16_t>(ip + 10))} + side.l3_delta;
-  store(ip + 10, inverted(fold(uint32_t{fold(sum)} + kTtlDelta)));
+  const uint32_t sum = inverted(load<uint16_t>(ip + 10)) + side.l3_delta + kTtlDelta;
+  store(ip + 10, inverted(fold((sum & 0xffff) + (sum >> 16))));
 }
 
-void rewrite_ip(uint8_t* ip, const SideV6& side) noexcept {
+[[gnu::always_inline]] inline void rewrite_ip(uint8_t* ip, const SideV6& side) noexcept {
   static_assert(offsetof(SideV6, new_dst) == offsetof(SideV6, new_src) + 16);
   std::memcpy(ip + 8, side.new_src, 32);
   ip[7]--;
 }
 
-// True: it is on its way. False: it walks.
+// A packet that walks; who comes behind it in its connection walks behind it.
 template <class F>
-bool leave(Way& way, const Lane<F>& lane, uint32_t at) noexcept {
-  const typename F::Key& key = lane.keys[at];
+[[gnu::noinline]] void walk(Walkers& walkers, const Lane<F>& lane, uint32_t at,
+                            uint32_t entry) noexcept {
+  walkers.mark(entry == kRecordNone ? lane.hashes[at] : entry >> 1);
+  walkers.add(lane.who[at]);
+}
+
+// The packets of a step leave, or walk.
+template <class F>
+[[gnu::noinline]] void leave(Way& way, Lane<F>& lane) noexcept {
   const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
-  const uint32_t entry = flows.settle(lane.guesses[at], key, lane.hashes[at]);
-  if (__builtin_expect(entry == kRecordNone, 0)) {
-    way.walkers.mark(lane.hashes[at]);
-    return false;
+  const NeighbourTable& neighbours = *way.tables.route.neighbours;
+  Packet* const packets = way.batch.packets;
+  const uint32_t now_ms = way.now_ms, calm_ms = flows.calm_ms(), hop_tag = way.hop_tag;
+  const uint32_t generation = way.generation, count = lane.count;
+  Walkers& walkers = way.walkers;
+  uint32_t hits = 0;
+  for (uint32_t at = 0; at < count; ++at) {
+    const typename F::Key& key = lane.keys[at];
+    const uint32_t entry = flows.settle(lane.guesses[at], key, lane.hashes[at]);
+    if (__builtin_expect(entry == kRecordNone, 0)) {
+      walk(walkers, lane, at, entry);
+      continue;
+    }
+    typename F::Side& side = flows.side_at(entry);
+    const uint32_t hop = side.next_hop.load(std::memory_order_relaxed) ^ hop_tag;
+    const uint32_t tcp_flags = lane.tcp_flags[at];
+    const uint32_t state = side.state.load(std::memory_order_relaxed);
+    bool walks = side.generation.load(std::memory_order_relaxed) != generation || hop >= kHopEnd ||
+                 ((tcp_flags & kTcpStirring) | (state & kSideStirred)) != 0 ||
+                 now_ms - side.last_seen.load(std::memory_order_relaxed) >= calm_ms;
+    if (__builtin_expect(walkers.count != 0, 0))
+      walks |= walkers.marked(entry >> 1) | walkers.marked(lane.hashes[at]);
+    NeighbourTable::Way out;
+    if (__builtin_expect(walks || !neighbours.way(hop, way.reachable, &out), 0)) {
+      walk(walkers, lane, at, entry);
+      continue;
+    }
+    const uint32_t ip_bytes = lane.ip_bytes[at];
+    Exit& exit = way.exits[out.port];
+    if (__builtin_expect(ip_bytes > exit.mtu || exit.next == exit.end, 0)) {
+      walk(walkers, lane, at, entry);
+      continue;
+    }
+    flows.count(side, ip_bytes, static_cast<uint8_t>(tcp_flags), now_ms);
+    Packet& p = packets[lane.who[at]];
+    uint8_t* const data = p.data;
+    store(data, out.mac | exit.mac_first);
+    store(data + 8, exit.mac_rest);
+    rewrite_ip(data + kL3, side);
+    static_assert(offsetof(typename F::Side, new_dport) ==
+                  offsetof(typename F::Side, new_sport) + 2);
+    put_l4(data + kL3 + Header<F>::kBytes, key.protocol, &side.new_sport, side.l4_delta);
+    p.length = kL3 + ip_bytes;  // what Ethernet padded is cut off
+    p.linear = static_cast<uint16_t>(kL3 + ip_bytes);
+    p.port_out = out.port;
+    p.verdict = Verdict::kSent;
+    *exit.next++ = &p;
+    hits++;
   }
-  typename F::Side& side = flows.side_at(entry);
-  const uint32_t hop = side.next_hop.load(std::memory_order_relaxed) ^ way.hop_tag;
-  const uint32_t state = side.state.load(std::memory_order_relaxed);
-  bool walks = (side.generation.load(std::memory_order_relaxed) != way.generation) |
-               (hop >= kHopEnd) | ((lane.tcp_flags[at] & kTcpStirring) != 0) |
-               ((kFlowStirred[entry & 1] >> state & 1) != 0) |
-               !flows.is_young(side, key.protocol, way.now_ms);
-  if (__builtin_expect(way.walkers.count != 0, 0))
-    walks |= way.walkers.marked(entry >> 1) | way.walkers.marked(lane.hashes[at]);
-  if (__builtin_expect(walks, 0)) {
-    way.walkers.mark(entry >> 1);
-    return false;
-  }
-  const uint32_t ip_bytes = lane.ip_bytes[at];
-  NeighbourTable::Way out;
-  walks = !way.neighbours.way(hop, way.reachable, &out);
-  const ExpressTable::Port& port = way.ports[out.port];
-  Output::List& list = way.lists[out.port];
-  if (__builtin_expect(walks | (ip_bytes > port.mtu) | (list.count == Output::kListRoom), 0)) {
-    way.walkers.mark(entry >> 1);
-    return false;
-  }
-  flows.count(side, ip_bytes, lane.tcp_flags[at], way.now_ms);
-  Packet& p = way.batch.packets[lane.who[at]];
-  uint8_t* const data = p.data;
-  store(data, out.mac | port.mac << 48);
-  store(data + 8, static_cast<uint32_t>(port.mac >> 16));
-  rewrite_ip(data + kL3, side);
-  static_assert(offsetof(typename F::Side, new_dport) == offsetof(typename F::Side, new_sport) + 2);
-  put_l4(data + kL3 + Header<F>::kBytes, key.protocol, &side.new_sport, side.l4_delta);
-  p.length = kL3 + ip_bytes;  // what Ethernet padded is cut off
-  p.linear = static_cast<uint16_t>(kL3 + ip_bytes);
-  p.port_out = out.port;
-  p.verdict = Verdict::kSent;
-  list.packets[list.count++] = &p;
-  way.hits++;
-  return true;
+  way.hits += hits;
+  lane.count = 0;
 }
 
 template <class F>
-void hash(const ConntrackTable& table, Lane<F>& lane) noexcept {
-  if (lane.count == 0) return;
+[[gnu::noinline]] void hash(const ConntrackTable& table, Lane<F>& lane) noexcept {
   hash_keys<F>(table, lane.keys, lane.count, lane.hashes);
   for (uint32_t i = 0; i < lane.count; ++i) flows_of<F>(table).prefetch_index(lane.hashes[i]);
 }
 
 template <class F>
-void ask(const ConntrackTable& table, Lane<F>& lane) noexcept {
-  for (uint32_t i = 0; i < lane.count; ++i)
-    lane.guesses[i] = flows_of<F>(table).guess(lane.hashes[i]);
-}
-
-template <class F>
-void leave(Way& way, Lane<F>& lane) noexcept {
-  for (uint32_t i = 0; i < lane.count; ++i)
-    if (!leave(way, lane, i)) way.walkers.add(lane.who[i]);
-  lane.count = 0;
+[[gnu::noinline]] void ask(const ConntrackTable& table, Lane<F>& lane) noexcept {
+  const FlowTable<F>& flows = flows_of<F>(table);
+  for (uint32_t i = 0, count = lane.count; i < count; ++i)
+    lane.guesses[i] = flows.guess(lane.hashes[i]);
 }
 
 void walk_all(Batch& batch) noexcept {
   batch.live_count = batch.count;
   for (uint32_t i = 0; i < batch.count; ++i) batch.live[i] = static_cast<uint16_t>(i);
+}
+
+void open_exits(Way& way, const Tables& tables, Output::State& output) noexcept {
+  for (uint32_t i = 0; i < tables.output.port_count; ++i) {
+    const ExpressTable::Port& port = tables.express.ports[i];
+    Output::List& list = output.lists[i];
+    way.exits[i] = Exit{port.mac << 48, static_cast<uint32_t>(port.mac >> 16), port.mtu,
+                        list.packets + list.count, list.packets + Output::kListRoom};
+  }
+}
+
+void close_exits(const Way& way, const Tables& tables, Output::State& output) noexcept {
+  for (uint32_t i = 0; i < tables.output.port_count; ++i) {
+    Output::List& list = output.lists[i];
+    list.count = static_cast<uint32_t>(way.exits[i].next - list.packets);
+  }
+}
+
+// Reads the next packets of the batch. Where it ends, and in `*end` where all ends.
+[[gnu::noinline]] uint32_t read_step(const Batch& batch, const ExpressTable::Port* ports, uint32_t next,
+                   uint32_t* end, Lane<V4>& lane4, Lane<V6>& lane6) noexcept {
+  const uint32_t stop = next + kStep < *end ? next + kStep : *end, count = batch.count;
+  uint32_t count4 = 0, count6 = 0;
+  for (; next < stop; ++next) {
+    if (next + kAhead < count) __builtin_prefetch(batch.packets[next + kAhead].data, 1);
+    const Packet& p = batch.packets[next];
+    const ExpressTable::Port& port = ports[p.port_in];
+    // A port that is not open has a MAC that no packet has.
+    const bool plain = p.flags == 0 && p.gso == Gso::kNone && p.linear == p.length &&
+                       p.length >= kL3 + wire::kIpv4HeaderMin &&
+                       (load<uint64_t>(p.data) & kMacMask) == port.mac_in;
+    if (__builtin_expect(plain, 1)) {
+      const uint16_t type = load<uint16_t>(p.data + 12);
+      if (type == Header<V4>::kEthertype && read<V4>(p, next, port, lane4, count4)) {
+        ++count4;
+        continue;
+      }
+      if (type == Header<V6>::kEthertype && read<V6>(p, next, port, lane6, count6)) {
+        ++count6;
+        continue;
+      }
+    }
+    *end = next;
+    break;
+  }
+  lane4.count = count4;
+  lane6.count = count6;
+  return next;
 }
 
 // Who is left, in order.
@@ -314,50 +389,35 @@ void express(Batch& batch, const Tables& tables, States& states) noexcept {
     return walk_all(batch);
   }
   Walkers walkers;
+  Exit exits[kPortMax];
   const Time trusted = tables.route.reachable_ms * kMillisecond;
   Way way{batch,
           tables,
-          *tables.route.neighbours,
-          tables.express.ports,
-          states.output.lists,
           walkers,
           tables.generation,
           FlowTable<V4>::clock_ms(batch.now),
           tables.generation << 16,
-          batch.now > trusted ? batch.now - trusted : 0};
+          batch.now > trusted ? batch.now - trusted : 0,
+          exits};
+  open_exits(way, tables, states.output);
   const ConntrackTable& conntrack = tables.conntrack;
-  Lane<V4> v4[kStages];
-  Lane<V6> v6[kStages];
+  Lane<V4> v4[kLanes];
+  Lane<V6> v6[kLanes];
   // The first packet of which nothing can be told ends it: who comes behind may belong to it.
   uint32_t end = batch.count, next = 0;
-  for (uint32_t step = 0; next < end || step * kStep < end + (kStages - 1) * kStep; ++step) {
-    Lane<V4>& read4 = v4[step % kStages];
-    Lane<V6>& read6 = v6[step % kStages];
-    const uint32_t stop = next + kStep < end ? next + kStep : end;
-    for (; next < stop; ++next) {
-      if (next + kStep < batch.count) __builtin_prefetch(batch.packets[next + kStep].data, 1);
-      const Packet& p = batch.packets[next];
-      const ExpressTable::Port& port = tables.express.ports[p.port_in];
-      const bool plain = port.open && p.flags == 0 && p.gso == Gso::kNone && p.linear == p.length &&
-                         p.length >= kL3 + wire::kIpv4HeaderMin &&
-                         (load<uint64_t>(p.data) & kMacMask) == port.mac;
-      bool known = false;
-      if (__builtin_expect(plain, 1)) {
-        const uint16_t type = load<uint16_t>(p.data + 12);
-        known = type == Header<V4>::kEthertype   ? read<V4>(p, next, port, read4)
-                : type == Header<V6>::kEthertype ? read<V6>(p, next, port, read6)
-                                                 : false;
-      }
-      if (__builtin_expect(!known, 0)) end = next;
-      if (end == next) break;
-    }
-    hash(conntrack, read4);
-    hash(conntrack, read6);
-    ask(conntrack, v4[(step + 2) % kStages]);  // the step before
-    ask(conntrack, v6[(step + 2) % kStages]);
-    leave(way, v4[(step + 1) % kStages]);  // the one before that
-    leave(way, v6[(step + 1) % kStages]);
+  for (uint32_t late = 0, lane = 0; late < kLanes; lane = lane + 1 == kLanes ? 0 : lane + 1) {
+    next = read_step(batch, tables.express.ports, next, &end, v4[lane], v6[lane]);
+    if (next >= end) late++;  // what is under way still has its steps to go
+    if (v4[lane].count != 0) hash(conntrack, v4[lane]);
+    if (v6[lane].count != 0) hash(conntrack, v6[lane]);
+    const uint32_t asks = (lane + kLanes - kDistance) % kLanes;
+    if (v4[asks].count != 0) ask(conntrack, v4[asks]);
+    if (v6[asks].count != 0) ask(conntrack, v6[asks]);
+    const uint32_t leaves = (lane + 1) % kLanes;  // the oldest
+    if (v4[leaves].count != 0) leave(way, v4[leaves]);
+    if (v6[leaves].count != 0) leave(way, v6[leaves]);
   }
+  close_exits(way, tables, states.output);
   batch.counters->add(Counter::kFlowHit, way.hits);
   if (way.hits == batch.count) {
     batch.live_count = 0;

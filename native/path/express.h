@@ -16,11 +16,12 @@ struct States;
 // drops   none: what might be dropped is left to the stage that drops it
 // why     a known flow's packet costs a third of what the stages cost one by one (bench path)
 struct ExpressTable {
+  static constexpr uint64_t kMacClosed = ~uint64_t{0};  // more than six bytes: no packet's
   struct Port {
-    uint64_t mac = 0;  // six bytes, as they lie
-    uint32_t mtu = 0;  // of what may leave by it; 0: nothing
+    uint64_t mac = 0;             // six bytes, as they lie
+    uint64_t mac_in = kMacClosed;  // that of what comes in by it and may go express
+    uint32_t mtu = 0;             // of what may leave by it; 0: nothing
     uint16_t network = 0;
-    bool open = false;   // what comes in by it may go express
     bool judge = false;  // sums may be partial without a mark
   };
   Port ports[kPortMax];

@@ -22,7 +22,7 @@ struct alignas(64) SideV4 {
   std::atomic<uint32_t> next_hop;    // route's: neighbour and generation, or kNextHopNone
   std::atomic<uint32_t> generation;  // of the tables it was last validated with
   std::atomic<uint32_t> last_seen;   // milliseconds on the table's clock
-  std::atomic<uint8_t> state;        // FlowState, a copy of the record's for the fast path
+  std::atomic<uint8_t> state;        // side_state(): the record's, for the fast path
   std::atomic<uint8_t> tcp_flags;    // all seen in this direction
   uint8_t direction;                 // 0 original, 1 reply
   uint8_t source_changed;  // side 0 of a masqueraded one: an ICMP error's outer source too

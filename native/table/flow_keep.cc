@@ -13,7 +13,7 @@ void reset_side(Side& s, uint8_t direction, FlowState state, uint32_t generation
   s.next_hop.store(kNextHopNone, kRelaxed);
   s.generation.store(generation, kRelaxed);
   s.last_seen.store(now_ms, kRelaxed);
-  s.state.store(static_cast<uint8_t>(state), kRelaxed);
+  s.state.store(side_state(static_cast<uint32_t>(state), direction), kRelaxed);
   s.tcp_flags.store(0, kRelaxed);
   s.direction = direction;
   s.source_changed = 0;

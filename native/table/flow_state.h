@@ -16,6 +16,14 @@ inline constexpr uint32_t kFlowStirred[2] = {
         flow_bit(FlowState::kUnreplied)};
 inline constexpr uint8_t kTcpStirring = kTcpSyn | kTcpFin | kTcpRst;
 
+// A side's copy of its record's state says with it whether every packet of this direction needs a
+// look at the cold line.
+inline constexpr uint8_t kSideStirred = 0x80;
+constexpr uint8_t side_state(uint32_t state, uint32_t direction) noexcept {
+  const bool stirred = (kFlowStirred[direction] >> state & 1) != 0;
+  return static_cast<uint8_t>(state | (stirred ? kSideStirred : 0));
+}
+
 // A finished connection: a new SYN on its tuple is a new connection (RFC 9293 section 3.6.1 allows
 // it from TIME-WAIT; the source port's owner knows best).
 constexpr bool flow_finished(FlowState s) noexcept {

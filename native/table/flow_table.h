@@ -90,6 +90,8 @@ class FlowTable {
   static uint32_t clock_ms(Time now) noexcept { return static_cast<uint32_t>(now / kMillisecond); }
   // Its time has certainly not run out: this direction was seen lately enough.
   bool is_young(const Side& side, uint8_t protocol, uint32_t now_ms) const noexcept;
+  // Whatever its state and protocol: seen less than this before, it is young.
+  uint32_t calm_ms() const noexcept { return calm_ms_.load(std::memory_order_relaxed); }
   // Its time has run out, though no timer has visited it yet.
   bool expired(FlowRef ref, uint8_t protocol, Time now) const noexcept;
   // Timer visits of this worker's wheel up to `now`, at most `budget` of them. Writes what went away
@@ -145,6 +147,7 @@ class FlowTable {
   FlowCold* cold_ = nullptr;
   std::unique_ptr<Impl> impl_;
   std::atomic<uint32_t> timeouts_[kTimerClasses][kFlowStateCount];
+  std::atomic<uint32_t> calm_ms_{0};  // the shortest of them
 };
 
 // -- the hot ones, inlined into the stage's loop --
@@ -218,8 +221,8 @@ inline void FlowTable<F>::touch(uint32_t worker, FlowRef ref, uint32_t bytes, ui
                                 uint8_t protocol, Time now) noexcept {
   Side& s = side(ref);
   count(s, bytes, tcp_flags, clock_ms(now));
-  const bool stirred = (kFlowStirred[ref.direction] >> s.state.load(std::memory_order_relaxed)) & 1;
-  if (__builtin_expect((tcp_flags & kTcpStirring) != 0 || stirred, 0)) {
+  const uint32_t stirred = s.state.load(std::memory_order_relaxed) & kSideStirred;
+  if (__builtin_expect((tcp_flags & kTcpStirring) | stirred, 0)) {
     stir(worker, ref, tcp_flags, protocol, now);
   }
 }
@@ -228,7 +231,9 @@ template <class F>
 inline bool FlowTable<F>::is_young(const Side& s, uint8_t protocol,
                                    uint32_t now_ms) const noexcept {
   const uint32_t age = now_ms - s.last_seen.load(std::memory_order_relaxed);
-  return age < timeout_ms(protocol, s.state.load(std::memory_order_relaxed));
+  if (__builtin_expect(age < calm_ms_.load(std::memory_order_relaxed), 1)) return true;
+  const uint32_t state = s.state.load(std::memory_order_relaxed) & ~uint32_t{kSideStirred};
+  return age < timeout_ms(protocol, state);
 }
 
 template <class F>

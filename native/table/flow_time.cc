@@ -46,8 +46,8 @@ void FlowTable<F>::copy_state(uint32_t record) noexcept {
   const FlowCold& c = cold_[record];
   for (uint32_t s = c.state.load(std::memory_order_seq_cst);;) {
     if (s == static_cast<uint32_t>(FlowState::kNone)) return;
-    sides_[record << 1].state.store(static_cast<uint8_t>(s), std::memory_order_seq_cst);
-    sides_[record << 1 | 1].state.store(static_cast<uint8_t>(s), std::memory_order_seq_cst);
+    sides_[record << 1].state.store(side_state(s, 0), std::memory_order_seq_cst);
+    sides_[record << 1 | 1].state.store(side_state(s, 1), std::memory_order_seq_cst);
     const uint32_t now = c.state.load(std::memory_order_seq_cst);
     if (now == s) return;
     s = now;
@@ -153,13 +153,19 @@ void FlowTable<F>::set_timers(const FlowTimers& timers) noexcept {
   const auto set = [](std::atomic<uint32_t>& word, uint32_t ms) {
     word.store(std::min(ms, kFlowTimeoutMax), kRelaxed);
   };
+  uint32_t calm =
+      std::min({timers.udp_unreplied, timers.udp_replied, timers.icmp, timers.sctp, kFlowTimeoutMax});
   for (uint32_t s = 0; s < kFlowStateCount; ++s) {
-    const bool replied = s == static_cast<uint32_t>(FlowState::kReplied);
+    const auto state = static_cast<FlowState>(s);
+    const bool replied = state == FlowState::kReplied;
     set(timeouts_[kTimerTcp][s], timers.by_state[s]);
     set(timeouts_[kTimerUdp][s], replied ? timers.udp_replied : timers.udp_unreplied);
     set(timeouts_[kTimerIcmp][s], timers.icmp);
     set(timeouts_[kTimerSctp][s], replied ? timers.sctp : timers.udp_unreplied);
+    const bool of_tcp = state != FlowState::kNone && state != FlowState::kUnreplied && !replied;
+    if (of_tcp) calm = std::min(calm, timers.by_state[s]);
   }
+  calm_ms_.store(calm, kRelaxed);
 }
 
 template <class F>
