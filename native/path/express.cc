@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/sum.h"
+#include "kernel/tuple.h"
 #include "path/tables.h"
 #include "stage/conntrack/meet.h"
 #include "wire/eth.h"
@@ -24,7 +25,7 @@ namespace {
 constexpr uint32_t kStep = 16;
 constexpr uint32_t kDistance = 2;                // steps
 constexpr uint32_t kLanes = 2 * kDistance + 1;   // steps under way at once
-constexpr uint32_t kAhead = 32;                  // packets whose bytes are asked for before they are read
+constexpr uint32_t kAhead = 4;                 // packets whose bytes are asked for before they are read
 constexpr uint32_t kMarks = 4096;  // a power of two
 constexpr uint32_t kPauseBatches = 15;
 constexpr uint64_t kMacMask = 0xffff'ffff'ffff;
@@ -54,11 +55,13 @@ struct Header;
 template <>
 struct Header<V4> {
   static constexpr uint32_t kBytes = wire::kIpv4HeaderMin;
+  static constexpr uint32_t kProtocol = 9;
   static constexpr uint16_t kEthertype = 0x0008;  // as it lies
 };
 template <>
 struct Header<V6> {
   static constexpr uint32_t kBytes = wire::kIpv6HeaderLength;
+  static constexpr uint32_t kProtocol = 6;
   static constexpr uint16_t kEthertype = 0xdd86;
 };
 
@@ -66,7 +69,7 @@ struct Header<V6> {
 template <class F>
 struct Lane {
   uint32_t count = 0;
-  uint16_t who[kStep];
+  Packet* who[kStep];
   uint16_t ip_bytes[kStep];
   uint8_t tcp_flags[kStep];
   uint32_t hashes[kStep];
@@ -110,37 +113,31 @@ constexpr uint64_t add_carry(uint64_t a, uint64_t b) noexcept {
 // The IP header as parse wants it, without options or extensions, and a TTL to spare. Gives the IP
 // packet's length and the key but for what goes with the ports. A source that cannot be one is not
 // looked for: no such packet ever made a record.
-[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, KeyV4& key,
-                                               uint32_t* ip_bytes, uint8_t* protocol) noexcept {
-  constexpr uint64_t kShape = 0xff3f'0000'0000'00ff;  // version and length, fragment
-  const uint64_t a = load<uint64_t>(ip), b = load<uint64_t>(ip + 8);
-  const uint32_t bytes = host16(static_cast<uint16_t>(a >> 16));
-  if (((a ^ 0x45) & kShape) != 0 || (b & 0xfe) == 0 || bytes > held) return false;
-  if (!is_ones(add_carry(add_carry(a, b), load<uint32_t>(ip + 16)))) return false;
-  std::memcpy(&key, ip + 12, 8);
+[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, uint16_t network,
+                                               KeyV4& key, uint32_t* ip_bytes) noexcept {
+  constexpr uint16_t kFragment = 0xff3f;  // as it lies
+  const uint32_t bytes = host16(load<uint16_t>(ip + 2));
+  if (ip[0] != 0x45 || (load<uint16_t>(ip + 6) & kFragment) != 0 || ip[8] <= 1 || bytes > held)
+    return false;
+  const uint64_t sum = add_carry(load<uint64_t>(ip), load<uint64_t>(ip + 8));
+  if (!is_ones(add_carry(sum, load<uint32_t>(ip + 16)))) return false;
+  tuple_v4(ip, network, &key);
   *ip_bytes = bytes;
-  *protocol = static_cast<uint8_t>(b >> 8);
   return true;
 }
 
-[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, KeyV6& key,
-                                               uint32_t* ip_bytes, uint8_t* protocol) noexcept {
-  const uint64_t a = load<uint64_t>(ip);
-  const uint32_t bytes = wire::kIpv6HeaderLength + host16(static_cast<uint16_t>(a >> 32));
-  if ((a & 0xf0) != 0x60 || a >> 57 == 0 || bytes > held) return false;
+[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, uint16_t network,
+                                               KeyV6& key, uint32_t* ip_bytes) noexcept {
+  const uint32_t bytes = wire::kIpv6HeaderLength + host16(load<uint16_t>(ip + 4));
+  if ((ip[0] & 0xf0) != 0x60 || ip[7] <= 1 || bytes > held) return false;
   std::memcpy(&key, ip + 8, 32);
-  *ip_bytes = bytes;
-  *protocol = static_cast<uint8_t>(a >> 48);
-  return true;
-}
-
-// The last eight bytes of a key in one store: ports, network, protocol, zero.
-template <class Key>
-void put_tail(Key& key, const uint8_t* l4, uint16_t network, uint8_t protocol) noexcept {
-  static_assert(offsetof(Key, sport) + 8 == sizeof(Key) &&
-                offsetof(Key, network) == sizeof(Key) - 4);
-  const uint64_t tail = load<uint32_t>(l4) | uint64_t{network} << 32 | uint64_t{protocol} << 48;
+  const uint64_t tail = load<uint32_t>(ip + wire::kIpv6HeaderLength) | uint64_t{network} << 32 |
+                        uint64_t{ip[6]} << 48;
+  static_assert(offsetof(KeyV6, sport) + 8 == sizeof(KeyV6) &&
+                offsetof(KeyV6, network) == sizeof(KeyV6) - 4);
   std::memcpy(&key.sport, &tail, 8);
+  *ip_bytes = bytes;
+  return true;
 }
 
 // As parse judges it: the field may hold the pseudo-header's sum only.
@@ -152,38 +149,32 @@ bool may_be_partial(const Key& key, uint16_t field, uint32_t length) noexcept {
 
 // Reads a packet into its family's lane. False: it has to walk, and nothing is known of its flow.
 template <class F>
-[[gnu::always_inline]] inline bool read(const Packet& p, uint32_t index,
+[[gnu::always_inline]] inline bool read(Packet& p, const uint8_t* data, uint32_t length,
                                         const ExpressTable::Port& port, Lane<F>& lane,
                                         uint32_t at) noexcept {
-  constexpr uint32_t kL4 = kL3 + Header<F>::kBytes;
   typename F::Key& key = lane.keys[at];
-  const uint8_t* const l4 = p.data + kL4;
+  const uint8_t* const l4 = data + kL3 + Header<F>::kBytes;
   uint32_t ip_bytes;
-  uint8_t protocol;
-  // No TCP or UDP header ends before this.
-  if (p.length < kL4 + kUdpMin ||
-      !read_header(p.data + kL3, p.length - kL3, key, &ip_bytes, &protocol))
-    return false;
-  const uint32_t payload = ip_bytes - Header<F>::kBytes;  // wraps when the header is all too short
-  uint32_t covered = payload;
-  uint16_t field;
+  if (!read_header(data + kL3, length - kL3, port.network, key, &ip_bytes)) return false;
+  const auto payload = static_cast<int32_t>(ip_bytes - Header<F>::kBytes);  // or less than none
+  const uint8_t protocol = data[kL3 + Header<F>::kProtocol];
+  auto covered = static_cast<uint32_t>(payload);
+  const uint8_t* field = l4 + wire::kTcpChecksumOffset;
   if (__builtin_expect(protocol == kProtocolTcp, 1)) {
-    const uint32_t word = load<uint16_t>(l4 + 12);  // header length in 32-bit words, flags
-    const uint32_t header = (word & 0xf0) >> 2;
-    if (ip_bytes < Header<F>::kBytes || header < kTcpMin || header > payload) return false;
-    lane.tcp_flags[at] = static_cast<uint8_t>(word >> 8);
-    field = load<uint16_t>(l4 + wire::kTcpChecksumOffset);
+    const auto header = static_cast<int32_t>((l4[12] & 0xf0) >> 2);  // of it in 32-bit words
+    if (header < int32_t{kTcpMin} || header > payload) return false;
+    lane.tcp_flags[at] = l4[13];
   } else if (protocol == kProtocolUdp) {
     covered = host16(load<uint16_t>(l4 + 4));
-    if (ip_bytes < Header<F>::kBytes || covered < kUdpMin || covered > payload) return false;
+    if (covered < kUdpMin || static_cast<int32_t>(covered) > payload) return false;
     lane.tcp_flags[at] = 0;
-    field = load<uint16_t>(l4 + wire::kUdpChecksumOffset);
+    field = l4 + wire::kUdpChecksumOffset;
   } else {
     return false;
   }
-  put_tail(key, l4, port.network, protocol);
-  if (__builtin_expect(port.judge, 0) && may_be_partial(key, field, covered)) return false;
-  lane.who[at] = static_cast<uint16_t>(index);
+  if (__builtin_expect(port.judge, 0) && may_be_partial(key, load<uint16_t>(field), covered))
+    return false;
+  lane.who[at] = &p;
   lane.ip_bytes[at] = static_cast<uint16_t>(ip_bytes);
   return true;
 }
@@ -194,7 +185,6 @@ struct Exit {
   uint32_t mac_rest;
   uint32_t mtu;
   Packet** next;
-  Packet** end;
 };
 
 // One packet's whole way out. What it needs of the tables, looked up once per batch.
@@ -207,7 +197,6 @@ struct Way {
   uint32_t hop_tag;  // of a next hop found in this generation
   Time reachable;    // what was confirmed before this is old
   Exit* exits;       // by port
-  uint32_t hits = 0;
 };
 
 [[gnu::always_inline]] inline void put_l4(uint8_t* l4, uint8_t protocol, const void* ports,
@@ -242,10 +231,20 @@ struct Way {
 
 // A packet that walks; who comes behind it in its connection walks behind it.
 template <class F>
-[[gnu::noinline]] void walk(Walkers& walkers, const Lane<F>& lane, uint32_t at,
-                            uint32_t entry) noexcept {
+[[gnu::noinline]] void walk(Walkers& walkers, const Packet* packets, const Lane<F>& lane,
+                            uint32_t at, uint32_t entry) noexcept {
   walkers.mark(entry == kRecordNone ? lane.hashes[at] : entry >> 1);
-  walkers.add(lane.who[at]);
+  walkers.add(static_cast<uint32_t>(lane.who[at] - packets));
+}
+
+template <class F>
+[[gnu::noinline]] uint32_t look_again(const FlowTable<F>& flows, const Lane<F>& lane,
+                                      uint32_t at) noexcept {
+  return flows.settle(lane.guesses[at], lane.keys[at], lane.hashes[at]);
+}
+
+[[gnu::noinline]] bool is_confirmed(const Way& way, uint32_t hop) noexcept {
+  return way.tables.route.neighbours->is_confirmed(hop, way.reachable);
 }
 
 // The packets of a step leave, or walk.
@@ -253,40 +252,43 @@ template <class F>
 [[gnu::noinline]] void leave(Way& way, Lane<F>& lane) noexcept {
   const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
   const NeighbourTable& neighbours = *way.tables.route.neighbours;
-  Packet* const packets = way.batch.packets;
+  Exit* const exits = way.exits;
   const uint32_t now_ms = way.now_ms, calm_ms = flows.calm_ms(), hop_tag = way.hop_tag;
   const uint32_t generation = way.generation, count = lane.count;
   Walkers& walkers = way.walkers;
-  uint32_t hits = 0;
   for (uint32_t at = 0; at < count; ++at) {
     const typename F::Key& key = lane.keys[at];
-    const uint32_t entry = flows.settle(lane.guesses[at], key, lane.hashes[at]);
-    if (__builtin_expect(entry == kRecordNone, 0)) {
-      walk(walkers, lane, at, entry);
-      continue;
+    uint32_t entry = lane.guesses[at];
+    if (__builtin_expect(!flows.is(entry, key), 0)) {
+      entry = look_again(flows, lane, at);
+      if (entry == kRecordNone) {
+        walk(walkers, way.batch.packets, lane, at, entry);
+        continue;
+      }
     }
     typename F::Side& side = flows.side_at(entry);
     const uint32_t hop = side.next_hop.load(std::memory_order_relaxed) ^ hop_tag;
-    const uint32_t tcp_flags = lane.tcp_flags[at];
-    const uint32_t state = side.state.load(std::memory_order_relaxed);
-    bool walks = side.generation.load(std::memory_order_relaxed) != generation || hop >= kHopEnd ||
-                 ((tcp_flags & kTcpStirring) | (state & kSideStirred)) != 0 ||
-                 now_ms - side.last_seen.load(std::memory_order_relaxed) >= calm_ms;
-    if (__builtin_expect(walkers.count != 0, 0))
-      walks |= walkers.marked(entry >> 1) | walkers.marked(lane.hashes[at]);
-    NeighbourTable::Way out;
-    if (__builtin_expect(walks || !neighbours.way(hop, way.reachable, &out), 0)) {
-      walk(walkers, lane, at, entry);
-      continue;
-    }
     const uint32_t ip_bytes = lane.ip_bytes[at];
-    Exit& exit = way.exits[out.port];
-    if (__builtin_expect(ip_bytes > exit.mtu || exit.next == exit.end, 0)) {
-      walk(walkers, lane, at, entry);
+    const uint8_t tcp_flags = lane.tcp_flags[at];
+    const bool walks =
+        side.generation.load(std::memory_order_relaxed) != generation || hop >= kHopEnd ||
+        (tcp_flags & kTcpStirring) != 0 ||
+        (side.state.load(std::memory_order_relaxed) & kSideStirred) != 0 ||
+        now_ms - side.last_seen.load(std::memory_order_relaxed) >= calm_ms ||
+        (walkers.count != 0 &&
+         (walkers.marked(entry >> 1) || walkers.marked(lane.hashes[at])));
+    if (__builtin_expect(walks, 0)) {
+      walk(walkers, way.batch.packets, lane, at, entry);
       continue;
     }
-    flows.count(side, ip_bytes, static_cast<uint8_t>(tcp_flags), now_ms);
-    Packet& p = packets[lane.who[at]];
+    const NeighbourTable::Way out = neighbours.way(hop);
+    Exit& exit = exits[out.port];
+    if (__builtin_expect((!out.is_static && !is_confirmed(way, hop)) || ip_bytes > exit.mtu, 0)) {
+      walk(walkers, way.batch.packets, lane, at, entry);
+      continue;
+    }
+    flows.count(side, ip_bytes, tcp_flags, now_ms);
+    Packet& p = *lane.who[at];
     uint8_t* const data = p.data;
     store(data, out.mac | exit.mac_first);
     store(data + 8, exit.mac_rest);
@@ -299,9 +301,7 @@ template <class F>
     p.port_out = out.port;
     p.verdict = Verdict::kSent;
     *exit.next++ = &p;
-    hits++;
   }
-  way.hits += hits;
   lane.count = 0;
 }
 
@@ -327,47 +327,60 @@ void open_exits(Way& way, const Tables& tables, Output::State& output) noexcept 
   for (uint32_t i = 0; i < tables.output.port_count; ++i) {
     const ExpressTable::Port& port = tables.express.ports[i];
     Output::List& list = output.lists[i];
-    way.exits[i] = Exit{port.mac << 48, static_cast<uint32_t>(port.mac >> 16), port.mtu,
-                        list.packets + list.count, list.packets + Output::kListRoom};
+    // A list without room for all of the batch takes nothing here.
+    const bool roomy = list.count + way.batch.count <= Output::kListRoom;
+    way.exits[i] = Exit{port.mac << 48, static_cast<uint32_t>(port.mac >> 16), roomy ? port.mtu : 0,
+                        list.packets + list.count};
   }
 }
 
-void close_exits(const Way& way, const Tables& tables, Output::State& output) noexcept {
+// How many left.
+uint32_t close_exits(const Way& way, const Tables& tables, Output::State& output) noexcept {
+  uint32_t left = 0;
   for (uint32_t i = 0; i < tables.output.port_count; ++i) {
     Output::List& list = output.lists[i];
-    list.count = static_cast<uint32_t>(way.exits[i].next - list.packets);
+    const auto count = static_cast<uint32_t>(way.exits[i].next - list.packets);
+    left += count - list.count;
+    list.count = count;
   }
+  return left;
+}
+
+// Reads packets up to `stop`, or to the first that is not one of the family's, plain and sound. A
+// function for each family: the loop is the tightest of all.
+template <class F>
+[[gnu::noinline]] uint32_t read_run(Batch& batch, const ExpressTable::Port* ports, uint32_t next,
+                                    uint32_t stop, Lane<F>& lane) noexcept {
+  constexpr uint32_t kBytesMin = kL3 + Header<F>::kBytes + kUdpMin;  // no TCP header ends before
+  const Packet* const end = batch.packets + batch.count;
+  Packet* p = batch.packets + next;
+  uint32_t at = lane.count, of = kPortMax;
+  ExpressTable::Port port;  // `of`
+  for (const uint32_t last = at + stop - next; at < last; ++at, ++p) {
+    if (p + kAhead < end) __builtin_prefetch(p[kAhead].data, 1);
+    if (__builtin_expect(p->port_in != of, 0)) port = ports[of = p->port_in];
+    const uint8_t* const data = p->data;
+    const uint32_t length = p->length;
+    const bool plain = p->flags == 0 && p->gso == Gso::kNone && p->linear == length &&
+                       length >= kBytesMin && (load<uint64_t>(data) & kMacMask) == port.mac_in &&
+                       load<uint16_t>(data + 12) == Header<F>::kEthertype;
+    if (__builtin_expect(!plain || !read(*p, data, length, port, lane, at), 0)) break;
+  }
+  next += at - lane.count;
+  lane.count = at;
+  return next;
 }
 
 // Reads the next packets of the batch. Where it ends, and in `*end` where all ends.
-[[gnu::noinline]] uint32_t read_step(const Batch& batch, const ExpressTable::Port* ports, uint32_t next,
-                   uint32_t* end, Lane<V4>& lane4, Lane<V6>& lane6) noexcept {
-  const uint32_t stop = next + kStep < *end ? next + kStep : *end, count = batch.count;
-  uint32_t count4 = 0, count6 = 0;
-  for (; next < stop; ++next) {
-    if (next + kAhead < count) __builtin_prefetch(batch.packets[next + kAhead].data, 1);
-    const Packet& p = batch.packets[next];
-    const ExpressTable::Port& port = ports[p.port_in];
-    // A port that is not open has a MAC that no packet has.
-    const bool plain = p.flags == 0 && p.gso == Gso::kNone && p.linear == p.length &&
-                       p.length >= kL3 + wire::kIpv4HeaderMin &&
-                       (load<uint64_t>(p.data) & kMacMask) == port.mac_in;
-    if (__builtin_expect(plain, 1)) {
-      const uint16_t type = load<uint16_t>(p.data + 12);
-      if (type == Header<V4>::kEthertype && read<V4>(p, next, port, lane4, count4)) {
-        ++count4;
-        continue;
-      }
-      if (type == Header<V6>::kEthertype && read<V6>(p, next, port, lane6, count6)) {
-        ++count6;
-        continue;
-      }
-    }
-    *end = next;
-    break;
+uint32_t read_step(Batch& batch, const ExpressTable::Port* ports, uint32_t next, uint32_t* end,
+                   Lane<V4>& lane4, Lane<V6>& lane6) noexcept {
+  const uint32_t stop = next + kStep < *end ? next + kStep : *end;
+  while (next < stop) {
+    const uint32_t before = next;
+    next = read_run(batch, ports, next, stop, lane4);
+    if (next < stop) next = read_run(batch, ports, next, stop, lane6);
+    if (next == before) return *end = next;
   }
-  lane4.count = count4;
-  lane6.count = count6;
   return next;
 }
 
@@ -417,13 +430,13 @@ void express(Batch& batch, const Tables& tables, States& states) noexcept {
     if (v4[leaves].count != 0) leave(way, v4[leaves]);
     if (v6[leaves].count != 0) leave(way, v6[leaves]);
   }
-  close_exits(way, tables, states.output);
-  batch.counters->add(Counter::kFlowHit, way.hits);
-  if (way.hits == batch.count) {
+  const uint32_t hits = close_exits(way, tables, states.output);
+  batch.counters->add(Counter::kFlowHit, hits);
+  if (hits == batch.count) {
     batch.live_count = 0;
     return;
   }
-  if (batch.count >= kStep && way.hits < batch.count / 2) states.express.pause = kPauseBatches;
+  if (batch.count >= kStep && hits < batch.count / 2) states.express.pause = kPauseBatches;
   list_walkers(batch, walkers, end);
 }
 

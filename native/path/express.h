@@ -20,9 +20,9 @@ struct ExpressTable {
   struct Port {
     uint64_t mac = 0;             // six bytes, as they lie
     uint64_t mac_in = kMacClosed;  // that of what comes in by it and may go express
-    uint32_t mtu = 0;             // of what may leave by it; 0: nothing
     uint16_t network = 0;
-    bool judge = false;  // sums may be partial without a mark
+    uint32_t mtu = 0;             // of what may leave by it; 0: nothing
+    bool judge = false;           // sums may be partial without a mark
   };
   Port ports[kPortMax];
 };

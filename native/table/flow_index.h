@@ -57,7 +57,7 @@ class FlowIndex {
 
   static uint16_t tag_of(uint32_t hash) noexcept {
     const uint16_t tag = static_cast<uint16_t>(hash);
-    return tag == 0 ? 1 : tag;
+    return static_cast<uint16_t>(tag + (tag < 1));
   }
   FlowBucket* first(uint32_t hash) const noexcept {
     return buckets_ + ((static_cast<uint64_t>(hash) * count_) >> 32);

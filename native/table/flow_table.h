@@ -5,6 +5,7 @@
 
 #include "base/epoch.h"
 #include "base/time.h"
+#include "kernel/tuple.h"
 #include "table/flow.h"
 #include "table/flow_index.h"
 #include "table/flow_record.h"
@@ -75,6 +76,7 @@ class FlowTable {
   // The same in two steps, by entry (record << 1 | direction): what stands first under the hash, and
   // its lines asked for; then whether it is the key's, and if not what is. kRecordNone: nothing.
   uint32_t guess(uint32_t hash) const noexcept;
+  bool is(uint32_t guess, const Key& key) const noexcept;
   uint32_t settle(uint32_t guess, const Key& key, uint32_t hash) const noexcept;
   Side& side_at(uint32_t entry) const noexcept { return sides_[entry]; }
   // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's, `out`.
@@ -152,12 +154,7 @@ class FlowTable {
 
 // -- the hot ones, inlined into the stage's loop --
 
-inline bool flow_key_equal(const KeyV4& a, const KeyV4& b) noexcept {
-  uint64_t x[2], y[2];
-  std::memcpy(x, &a, 16);
-  std::memcpy(y, &b, 16);
-  return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-}
+inline bool flow_key_equal(const KeyV4& a, const KeyV4& b) noexcept { return tuple_equal(a, b); }
 
 inline bool flow_key_equal(const KeyV6& a, const KeyV6& b) noexcept {
   uint64_t x[5], y[5];
@@ -177,19 +174,23 @@ inline uint32_t FlowTable<F>::guess(uint32_t hash) const noexcept {
   const uint32_t mask = probe_tags(b->tags, FlowIndex::tag_of(hash));
   if (mask == 0) return kRecordNone;
   // Acquire: what keep wrote before it published the entry is seen.
-  const uint32_t entry = b->entries[__builtin_ctz(mask)].load(std::memory_order_acquire);
+  const uint32_t entry = b->entries[static_cast<uint32_t>(__builtin_ctz(mask))].load(std::memory_order_acquire);
   const auto* line = reinterpret_cast<const uint8_t*>(sides_ + entry);
   __builtin_prefetch(line, 1, 3);
   if constexpr (sizeof(Side) > 64) __builtin_prefetch(line + 64, 1, 3);
   return entry;
 }
 
+template <class F>
+inline bool FlowTable<F>::is(uint32_t guess, const Key& key) const noexcept {
+  return guess != kRecordNone && flow_key_equal(sides_[guess].key, key);
+}
+
 // A record removed since it was guessed is as good as one removed just after it was found: it is not
 // reused before this worker's next quiescent point.
 template <class F>
 inline uint32_t FlowTable<F>::settle(uint32_t guess, const Key& key, uint32_t hash) const noexcept {
-  if (__builtin_expect(guess != kRecordNone && flow_key_equal(sides_[guess].key, key), 1))
-    return guess;
+  if (__builtin_expect(is(guess, key), 1)) return guess;
   return index_.find(hash, [&](uint32_t e) noexcept { return flow_key_equal(sides_[e].key, key); });
 }
 

@@ -50,20 +50,24 @@ class NeighbourTable {
     return state_of(e.hop.load(std::memory_order_acquire)) == NeighbourState::kReachable &&
            now >= e.confirmed.load(std::memory_order_relaxed) + reachable_ms * kMillisecond;
   }
-  // What a packet to a neighbour wears, as it lies. False: it does not answer, or was confirmed at
-  // `since` or before, and is due to be asked again.
+  // What a packet to a neighbour wears, as it lies. One that is not static must be confirmed, too.
   struct Way {
-    uint16_t port;
     uint64_t mac;
+    uint8_t port;
+    bool is_static;
   };
-  bool way(uint32_t index, Time since, Way* out) const noexcept {
+  Way way(uint32_t index) const noexcept {
+    const uint64_t word = entries_[index].hop.load(std::memory_order_acquire);
+    return Way{word & 0xffff'ffff'ffff, static_cast<uint8_t>(word >> 48),
+               state_of(word) == NeighbourState::kStatic};
+  }
+  // Answers, and need not be asked again: it was confirmed after `since`, or is static.
+  bool is_confirmed(uint32_t index, Time since) const noexcept {
     const Entry& e = entries_[index];
-    const uint64_t word = e.hop.load(std::memory_order_acquire);
-    const NeighbourState state = state_of(word);
-    *out = Way{static_cast<uint16_t>(word >> 48 & 0xff), word & 0xffff'ffff'ffff};
-    if (state == NeighbourState::kStatic) return true;
-    return state == NeighbourState::kReachable &&
-           e.confirmed.load(std::memory_order_relaxed) > since;
+    const NeighbourState state = state_of(e.hop.load(std::memory_order_acquire));
+    return state == NeighbourState::kStatic ||
+           (state == NeighbourState::kReachable &&
+            e.confirmed.load(std::memory_order_relaxed) > since);
   }
   IpAddress address(uint32_t index, uint8_t* family) const noexcept;
   bool names(uint32_t index, uint16_t port, uint8_t family,
