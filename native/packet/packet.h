@@ -60,7 +60,7 @@ struct Packet {
   uint8_t tcp_flags;
   uint8_t icmp_type;  // ICMP and ICMPv6
   uint8_t icmp_code;
-  uint16_t flags;      // PacketFlag
+  uint16_t flags;  // PacketFlag
   Gso gso;
   uint8_t vlan_count;  // 0, 1, 2
   uint16_t l3;         // offset of the IP header
@@ -75,10 +75,10 @@ struct Packet {
   uint8_t worker;     // reserved for the hand-over
   uint16_t gso_size;  // payload bytes per segment
   uint16_t vlan;      // outermost TCI, host order
-  uint32_t hash;       // of key
-  uint32_t record;     // kRecordNone without
-  uint32_t next_hop;   // neighbour index chosen by route
-  uint32_t decision;   // index into batch.decisions for fresh packets
+  uint32_t hash;      // of key
+  uint32_t record;    // kRecordNone without
+  uint32_t next_hop;  // neighbour index chosen by route
+  uint32_t decision;  // index into batch.decisions for fresh packets
   // The tuple, network order: KeyV4 or KeyV6 (base/flow_key.h) by family.
   union {
     KeyV4 key4;

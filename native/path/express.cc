@@ -23,9 +23,9 @@ namespace {
 // their records are asked for, again two later they leave. So some 64 lines are always in flight,
 // asked for a few at a time between other work, and what is looked at twice is in the first cache.
 constexpr uint32_t kStep = 16;
-constexpr uint32_t kDistance = 2;                // steps
-constexpr uint32_t kLanes = 2 * kDistance + 1;   // steps under way at once
-constexpr uint32_t kAhead = 4;                 // packets whose bytes are asked for before they are read
+constexpr uint32_t kDistance = 2;               // steps
+constexpr uint32_t kLanes = 2 * kDistance + 1;  // steps under way at once
+constexpr uint32_t kAhead = 4;     // packets whose bytes are asked for before they are read
 constexpr uint32_t kMarks = 4096;  // a power of two
 constexpr uint32_t kPauseBatches = 15;
 constexpr uint64_t kMacMask = 0xffff'ffff'ffff;
@@ -275,8 +275,7 @@ template <class F>
         (tcp_flags & kTcpStirring) != 0 ||
         (side.state.load(std::memory_order_relaxed) & kSideStirred) != 0 ||
         now_ms - side.last_seen.load(std::memory_order_relaxed) >= calm_ms ||
-        (walkers.count != 0 &&
-         (walkers.marked(entry >> 1) || walkers.marked(lane.hashes[at])));
+        (walkers.count != 0 && (walkers.marked(entry >> 1) || walkers.marked(lane.hashes[at])));
     if (__builtin_expect(walks, 0)) {
       walk(walkers, way.batch.packets, lane, at, entry);
       continue;

@@ -18,11 +18,11 @@ struct States;
 struct ExpressTable {
   static constexpr uint64_t kMacClosed = ~uint64_t{0};  // more than six bytes: no packet's
   struct Port {
-    uint64_t mac = 0;             // six bytes, as they lie
+    uint64_t mac = 0;              // six bytes, as they lie
     uint64_t mac_in = kMacClosed;  // that of what comes in by it and may go express
     uint16_t network = 0;
-    uint32_t mtu = 0;             // of what may leave by it; 0: nothing
-    bool judge = false;           // sums may be partial without a mark
+    uint32_t mtu = 0;    // of what may leave by it; 0: nothing
+    bool judge = false;  // sums may be partial without a mark
   };
   Port ports[kPortMax];
 };

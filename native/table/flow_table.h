@@ -174,7 +174,8 @@ inline uint32_t FlowTable<F>::guess(uint32_t hash) const noexcept {
   const uint32_t mask = probe_tags(b->tags, FlowIndex::tag_of(hash));
   if (mask == 0) return kRecordNone;
   // Acquire: what keep wrote before it published the entry is seen.
-  const uint32_t entry = b->entries[static_cast<uint32_t>(__builtin_ctz(mask))].load(std::memory_order_acquire);
+  const uint32_t entry =
+      b->entries[static_cast<uint32_t>(__builtin_ctz(mask))].load(std::memory_order_acquire);
   const auto* line = reinterpret_cast<const uint8_t*>(sides_ + entry);
   __builtin_prefetch(line, 1, 3);
   if constexpr (sizeof(Side) > 64) __builtin_prefetch(line + 64, 1, 3);

@@ -153,8 +153,8 @@ void FlowTable<F>::set_timers(const FlowTimers& timers) noexcept {
   const auto set = [](std::atomic<uint32_t>& word, uint32_t ms) {
     word.store(std::min(ms, kFlowTimeoutMax), kRelaxed);
   };
-  uint32_t calm =
-      std::min({timers.udp_unreplied, timers.udp_replied, timers.icmp, timers.sctp, kFlowTimeoutMax});
+  uint32_t calm = std::min(
+      {timers.udp_unreplied, timers.udp_replied, timers.icmp, timers.sctp, kFlowTimeoutMax});
   for (uint32_t s = 0; s < kFlowStateCount; ++s) {
     const auto state = static_cast<FlowState>(s);
     const bool replied = state == FlowState::kReplied;
