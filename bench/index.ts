@@ -9,6 +9,7 @@ import { newFlows } from "./new_flows.js";
 import { path } from "./path.js";
 import type { Question } from "./questions.js";
 import { services } from "./services.js";
+import { veth } from "./veth.js";
 import { workers } from "./workers.js";
 
 /** In the order in which `nodeplane bench` without arguments asks them. */
@@ -22,6 +23,7 @@ export const questions: readonly Question[] = [
   memif,
   copy,
   afXdp,
+  veth,
   control,
   kernels,
 ];

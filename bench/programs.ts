@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("../../..", import.meta.url));
+/** Of the package. */
+export const root = fileURLToPath(new URL("../../..", import.meta.url));
 const buildMs = 600_000;
 const askMs = 60_000;
 

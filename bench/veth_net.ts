@@ -148,22 +148,16 @@ function pinNapi(
   return threads;
 }
 
-const niceMax = 19;
-/** What a worker has before the NAPI of its core: a tenth of the weight is left to that. */
-const workerAhead = 10;
-
 /**
  * All interfaces, once they have their NAPI: the node's threads and the others. Outside they go
- * before all else, so that what left the node arrives. In the node they are after the worker, if
- * there is one: under overload they would fill rings that it has no time to empty.
+ * before all else, so that what left the node arrives; in the node they are as good as its worker.
  */
-export function pinAll(net: VethNet, hasWorker: boolean): { node: number[]; outside: number[] } {
+export function pinAll(net: VethNet): { node: number[]; outside: number[] } {
   const { namespaces, node, outside } = net;
-  const nice = Math.min(niceMax, ownNice() + (hasWorker ? workerAhead : 0));
   const first = ["chrt", "-f", "-p", "1"];
-  const after = ["renice", "-n", String(nice), "-p"];
+  const equal = ["renice", "-n", String(ownNice()), "-p"];
   return {
-    node: pinNapi(namespaces.node, Object.values(node), nodeCore, after),
+    node: pinNapi(namespaces.node, Object.values(node), nodeCore, equal),
     outside: [
       ...pinNapi(namespaces.client, [outside.client, outside.sink], outsideCore, first),
       ...pinNapi(namespaces.backend, [outside.backend], outsideCore, first),

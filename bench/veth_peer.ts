@@ -1,65 +1,134 @@
-// Generator and sink of bench veth, a program of its own inside the client's namespace: a sample for
-// each message of its parent. One thread sends on one interface and counts on the other.
+// Generator and sink of bench veth, a program of its own inside the client's namespace. Each line on
+// standard input is a PeerWish; the answer is one JSON line, a PeerSample. One thread sends by one
+// interface and counts what comes back by the other.
 import { readdirSync, readFileSync } from "node:fs";
-import { type NativePeerOptions, nativeModule } from "../src/runtime/native.js";
+import { cpus } from "node:os";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { MacText } from "../src/kit/brand.js";
+import { macBytes } from "../src/kit/ip.js";
+import { type NativeLatency, type NativePeerOptions, nativeModule } from "../src/runtime/native.js";
+import { busyTicks } from "./machine.js";
+import { outsideCore } from "./veth_net.js";
+import { targets } from "./veth_services.js";
+
+/** Threads, each as /proc/PID/task/TID. */
+export interface Tasks {
+  /** That poll the node's interfaces. */
+  readonly node: readonly string[];
+  readonly workers: readonly string[];
+  /** That poll the outside ends. */
+  readonly outside: readonly string[];
+}
 
 export interface PeerWish {
-  readonly options: NativePeerOptions;
+  /** Interfaces. */
+  readonly port: string;
+  readonly back: string;
+  readonly dstMac: MacText;
+  /** 0: an endpoint itself is asked. */
+  readonly services: number;
+  readonly flows: number;
+  readonly firstFlow: number;
+  /** 0: as fast as it goes. */
+  readonly packetsPerSecond: number;
   /** Before the interval that counts, and that interval. */
   readonly warmMs: number;
   readonly sampleMs: number;
-  /** Threads whose processor time is the node's: /proc/PID/task/TID. */
-  readonly tasks: readonly string[];
-  /** Those that poll the outside ends. */
-  readonly outside: readonly string[];
+  readonly tasks: Tasks;
 }
 
 export interface PeerSample {
   readonly seconds: number;
   readonly sent: number;
   readonly received: number;
-  /** Of the node's threads together. */
+  /** Of the workers, and of the node's threads together. */
+  readonly workersNs: number;
   readonly cpuNs: number;
   /** And with all that works outside: generator, sink, and the kernel on their behalf. */
   readonly machineNs: number;
+  /** Of all processors' time, what others took; 0 to 1. */
+  readonly others: number;
+  readonly latency: NativeLatency;
 }
+
+/** USER_HZ, which is 100 on every Linux that runs Node. */
+const tickMs = 10;
 
 /** Run time, ns: the first figure of schedstat (Documentation/scheduler/sched-stats.rst). */
 const runTime = (task: string): number =>
   Number(readFileSync(`${task}/schedstat`, "utf8").split(" ")[0]);
+export const runTimes = (tasks: readonly string[]): number =>
+  tasks.reduce((sum, task) => sum + runTime(task), 0);
 
 const sleep = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
 
+/**
+ * Packets on their way at most: fewer than the 256 that a veth ring holds, so that nobody works for
+ * packets that are then lost.
+ */
+const windowMax = 192;
+
+function optionsOf(wish: PeerWish): NativePeerOptions {
+  const port = (name: string, at: string): NativePeerOptions["port"] => ({
+    name,
+    driver: "af_xdp",
+    interface: at,
+    queues: 1,
+    mtu: 0,
+    options: {},
+  });
+  return {
+    port: port("generator", wish.port),
+    back: port("sink", wish.back),
+    mode: "both",
+    core: outsideCore,
+    window: windowMax,
+    packetsPerSecond: wish.packetsPerSecond,
+    latency: true,
+    load: {
+      dstMac: Uint8Array.from(macBytes(wish.dstMac)),
+      services: targets(wish.services),
+      flows: wish.flows,
+      firstFlow: wish.firstFlow,
+    },
+  };
+}
+
 async function sample(wish: PeerWish): Promise<PeerSample> {
-  const peer = new (nativeModule().Peer)(wish.options);
+  const { tasks } = wish;
+  const peer = new (nativeModule().Peer)(optionsOf(wish));
   peer.start();
   const own = readdirSync("/proc/self/task").map((tid) => `/proc/self/task/${tid}`);
-  const total = (tasks: readonly string[]): number =>
-    tasks.reduce((sum, task) => sum + runTime(task), 0);
   const look = () => {
-    const cpuNs = total(wish.tasks);
+    const workersNs = runTimes(tasks.workers);
+    const cpuNs = workersNs + runTimes(tasks.node);
     const { seconds, sent, received } = peer.stats();
-    return { seconds, sent, received, cpuNs, machineNs: cpuNs + total([...wish.outside, ...own]) };
+    const machineNs = cpuNs + runTimes([...tasks.outside, ...own]);
+    return { seconds, sent, received, workersNs, cpuNs, machineNs, busyMs: busyTicks() * tickMs };
   };
   await sleep(wish.warmMs);
   const from = look();
   await sleep(wish.sampleMs);
   const to = look();
-  await peer.stop();
+  const { latency } = await peer.stop();
+  const seconds = to.seconds - from.seconds;
+  const machineNs = to.machineNs - from.machineNs;
+  // Ticks are coarse: what is less than one and a half may be none.
+  const othersMs = to.busyMs - from.busyMs - machineNs / 1e6 - 1.5 * tickMs;
   return {
-    seconds: to.seconds - from.seconds,
+    seconds,
     sent: to.sent - from.sent,
     received: to.received - from.received,
+    workersNs: to.workersNs - from.workersNs,
     cpuNs: to.cpuNs - from.cpuNs,
-    machineNs: to.machineNs - from.machineNs,
+    machineNs,
+    others: Math.max(0, othersMs) / (seconds * 1000 * cpus().length),
+    latency: latency as NativeLatency,
   };
 }
 
-process.on("message", async (wish: PeerWish) => {
-  try {
-    process.send?.(await sample(wish));
-  } catch (error) {
-    process.send?.({ error: String(error) });
-  }
-});
-process.on("disconnect", () => process.exit());
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for await (const line of createInterface({ input: process.stdin }))
+    process.stdout.write(`${JSON.stringify(await sample(JSON.parse(line) as PeerWish))}\n`);
+}

@@ -4,16 +4,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { IpText, L4Port } from "../src/kit/brand.js";
-import { addressBytes, macBytes } from "../src/kit/ip.js";
-import type { Service } from "../src/model/model.js";
-import type { NativePeerOptions } from "../src/runtime/native.js";
-import { Answerer } from "./answerer.js";
-import type { NodeSample } from "./af_xdp_node.js";
-import { endpointsMax, services as sinkServices, virtualAddress, servicePort } from "./model.js";
+import type { MacText } from "../src/kit/brand.js";
+import { atEnd } from "./at_end.js";
+import { Asked, root } from "./programs.js";
 import {
   address,
-  backendAddresses,
   batch,
   generatorNet,
   makeNet,
@@ -21,63 +16,34 @@ import {
   outsideCore,
   pinAll,
   runIn,
+  type Side,
   sinkMac,
   useNapi,
   type VethNet,
 } from "./veth_net.js";
-import type { PeerSample, PeerWish } from "./veth_peer.js";
+import type { NodeFacts } from "./veth_node.js";
+import type { PeerSample, PeerWish, Tasks } from "./veth_peer.js";
 import { installIptables, installNftables } from "./veth_rules.js";
-
-export const webAddress = "10.112.0.1" as IpText;
-export const webPort = 80;
-export const bulkAddress = "10.112.0.2" as IpText;
-export const bulkPort = 5201;
+import { allServices, sinkAddresses } from "./veth_services.js";
 
 export const kernelNames = ["forwarding", "xdp_redirect", "nftables", "iptables"] as const;
 export const nodeplaneNames = ["af_xdp_forward", "af_xdp", "af_packet", "tap"] as const;
 export type SubjectName = (typeof kernelNames)[number] | (typeof nodeplaneNames)[number];
 
+const isKernel = (name: SubjectName): boolean => (kernelNames as readonly string[]).includes(name);
+const hasRules = (name: SubjectName): boolean => name === "nftables" || name === "iptables";
+/** Those that only forward: no service, no flow. */
+export const isBare = (name: SubjectName): boolean =>
+  name === "forwarding" || name === "xdp_redirect" || name === "af_xdp_forward";
+
+/** The namespaces. */
+export type Place = "client" | "node" | "backend";
+
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
-
-/** One behind the backend's interface, its endpoints on as many of its addresses. */
-function backendService(name: string, at: IpText, port: number, endpoints: number): Service {
-  return {
-    namespace: "bench",
-    name,
-    portName: "",
-    protocol: "TCP",
-    address: at,
-    port: port as L4Port,
-    network: "default",
-    verdict: "balance",
-    endpoints: backendAddresses.slice(0, endpoints).map((a) => ({
-      address: a as IpText,
-      port: port as L4Port,
-      choosable: true,
-      ready: true,
-      serving: true,
-      terminating: false,
-      nodeName: null,
-      zone: null,
-      weight: 1,
-      targetName: null,
-    })),
-  };
-}
-
-/** UDP services behind the sink, and in their midst those that the backend serves. */
-export function allServices(count: number): Service[] {
-  const all = sinkServices(4, count, "UDP");
-  const web = backendService("web", webAddress, webPort, backendAddresses.length);
-  const bulk = backendService("bulk", bulkAddress, bulkPort, 1);
-  all.splice(count >> 1, 0, web, bulk);
-  return all;
-}
-
+const taskOf = (pid: number, tid = pid): string => `/proc/${pid}/task/${tid}`;
 export interface SampleWish {
   readonly flows: number;
   readonly firstFlow?: number;
-  readonly bytes?: number;
   readonly packetsPerSecond?: number;
   readonly warmMs: number;
   readonly sampleMs: number;
@@ -87,31 +53,47 @@ export class Subject {
   readonly net: VethNet;
   readonly #directory = mkdtempSync(join(tmpdir(), "nodeplane-veth-"));
   readonly #children: ChildProcess[] = [];
-  #node: Answerer | undefined;
-  #peer: ChildProcess | undefined;
-  #tasks: string[] = [];
-  #outside: string[] = [];
+  readonly #forget: () => void;
+  #node: Asked | undefined;
+  #peer: Asked | undefined;
+  tasks: Tasks = { node: [], workers: [], outside: [] };
+  /** Of a nodeplane. */
+  facts: NodeFacts | undefined;
 
-  constructor(
+  private constructor(
     readonly name: SubjectName,
     readonly services: number,
     index: number,
   ) {
     this.net = makeNet(index);
+    this.#forget = atEnd(() => this.#remove());
   }
 
-  async open(): Promise<void> {
-    const isKernel = (kernelNames as readonly string[]).includes(this.name);
-    useNapi(this.net.namespaces.client, [this.net.outside.client, this.net.outside.sink]);
-    useNapi(this.net.namespaces.backend, [this.net.outside.backend]);
-    if (isKernel) this.#openKernel();
-    else await this.#openNodeplane();
-    useNapi(this.net.namespaces.node, Object.values(this.net.node));
-    const napi = pinAll(this.net, !isKernel);
-    const taskOf = (pid: number): string => `/proc/${pid}/task/${pid}`;
-    this.#tasks = [...napi.node.map(taskOf), ...this.#workers()];
-    this.#outside = napi.outside.map(taskOf);
-    this.#peer = this.#spawn(this.net.namespaces.client, beside("veth_peer.js"));
+  /** `index`: tells the subjects of one run apart. */
+  static async open(name: SubjectName, services: number, index: number): Promise<Subject> {
+    const subject = new Subject(name, services, index);
+    try {
+      if (isKernel(name)) subject.#openKernel();
+      else await subject.#openNodeplane();
+      if (name !== "tap") subject.#pin();
+      return subject;
+    } catch (cause) {
+      subject.#remove();
+      throw cause;
+    }
+  }
+
+  #pin(): void {
+    const { namespaces, node, outside } = this.net;
+    useNapi(namespaces.client, [outside.client, outside.sink]);
+    useNapi(namespaces.backend, [outside.backend]);
+    useNapi(namespaces.node, Object.values(node));
+    const napi = pinAll(this.net);
+    this.tasks = {
+      node: napi.node.map((pid) => taskOf(pid)),
+      workers: this.#workers(),
+      outside: napi.outside.map((pid) => taskOf(pid)),
+    };
   }
 
   #openKernel(): void {
@@ -123,35 +105,32 @@ export class Subject {
       `addr add ${address.nodeSink}/16 dev ${n.sink}`,
       `addr add ${address.nodeBackend}/16 dev ${n.backend}`,
       `route add ${generatorNet} via ${address.client} dev ${n.client}`,
-      `route add 10.96.0.0/12 dev ${n.sink} via 10.1.0.2`,
-      ...sinkNeighbours().map((a) => `neigh add ${a} lladdr ${sinkMac} nud permanent dev ${n.sink}`),
+      ...sinkAddresses.map((a) => `neigh add ${a} lladdr ${sinkMac} nud permanent dev ${n.sink}`),
     ]);
     if (this.name === "nftables") installNftables(node, allServices(this.services));
     if (this.name === "iptables") installIptables(node, allServices(this.services));
-    if (this.name === "nftables" || this.name === "iptables")
-      runIn(node, "sysctl", "-qw", "net.netfilter.nf_conntrack_checksum=0");
+    // A network card would have checked the sums that conntrack otherwise checks in software.
+    if (hasRules(this.name)) runIn(node, "sysctl", "-qw", "net.netfilter.nf_conntrack_checksum=0");
     if (this.name === "xdp_redirect") this.#attachRedirect();
   }
 
   #attachRedirect(): void {
     const { node } = this.net.namespaces;
-    const index = JSON.parse(
-      execFileSync("ip", ["-n", node, "-j", "link", "show", this.net.node.sink]).toString(),
-    ) as [{ ifindex: number }];
+    const to = readIn(node, `/sys/class/net/${this.net.node.sink}/ifindex`);
     const object = join(this.#directory, "redirect.o");
-    const source = fileURLToPath(new URL("../../../bench/native/xdp_redirect.bpf.c", import.meta.url));
-    const flags = ["-O2", "-g", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu"];
-    execFileSync("clang", [...flags, `-DTO=${index[0].ifindex}`, "-c", source, "-o", object], {
-      stdio: "pipe",
-    });
-    runIn(node, "ip", "link", "set", "dev", this.net.node.client, "xdpdrv", "obj", object, "sec", "xdp");
+    const source = join(root, "bench/native/xdp_redirect.bpf.c");
+    const headers = ["-I/usr/include/x86_64-linux-gnu", "-I/usr/include/aarch64-linux-gnu"];
+    const flags = ["-O2", "-g", "-target", "bpf", ...headers, `-DTO=${to}`];
+    execFileSync("clang", [...flags, "-c", source, "-o", object], { stdio: "pipe" });
+    const program = ["xdpdrv", "obj", object, "sec", "xdp"];
+    runIn(node, "ip", "link", "set", "dev", this.net.node.client, ...program);
   }
 
   async #openNodeplane(): Promise<void> {
     const n = this.net.node;
     const isForward = this.name === "af_xdp_forward";
     const driver = isForward ? "af_xdp" : this.name;
-    const port = (side: keyof typeof n, at: string) => ({
+    const port = (side: Side, at: string) => ({
       name: side,
       driver,
       interface: n[side],
@@ -164,8 +143,9 @@ export class Subject {
         port("backend", `${address.nodeBackend}/16`),
       ],
       routes: [{ to: generatorNet, via: address.client, port: "client" }],
-      neighbours: sinkNeighbours().map((a) => ({ address: a, mac: sinkMac, port: "sink" })),
-      flows: { capacity: 1 << 20, capacity6: 4096 },
+      neighbours: sinkAddresses.map((a) => ({ address: a, mac: sinkMac, port: "sink" })),
+      // The flows of one sample of new ones are gone before the next, as those of the kernel are.
+      flows: { capacity: 1 << 20, capacity6: 4096, timers: { udpUnreplied: "2s" } },
       workers: { count: 1, mode: "interrupt", pin: [nodeCore] },
     };
     const file = join(this.#directory, "node.json");
@@ -173,103 +153,70 @@ export class Subject {
     writeFileSync(file, JSON.stringify(config));
     writeFileSync(services, JSON.stringify(allServices(this.services)));
     const what = isForward ? "forward" : "corridor";
-    const args = [beside("af_xdp_node.js"), file, what, ...(isForward ? [] : [services])];
-    this.#node = new Answerer(this.#spawnPiped(this.net.namespaces.node, process.execPath, args));
-    await this.#node.ask<NodeSample>("");
+    const script = [beside("veth_node.js"), file, what, ...(isForward ? [] : [services])];
+    this.#node = this.#ask("node", nodeCore, script);
+    this.facts = JSON.parse(await this.#node.ask("")) as NodeFacts;
   }
 
   #workers(): string[] {
-    const pid = this.#node?.child.pid;
+    const pid = this.facts?.pid;
     if (!pid) return [];
     return readdirSync(`/proc/${pid}/task`)
-      .map((tid) => `/proc/${pid}/task/${tid}`)
+      .map((tid) => taskOf(pid, Number(tid)))
       .filter((task) => readFileSync(`${task}/comm`, "utf8").startsWith("np-worker"));
   }
 
-  #spawnPiped(namespace: string, program: string, args: readonly string[]): ChildProcess {
-    const child = spawn("ip", ["netns", "exec", namespace, program, ...args], {
-      stdio: ["pipe", "pipe", "pipe"],
-    });
+  #command(where: Place, core: number, command: readonly string[]): string[] {
+    const before = ["taskset", "-c", String(core), "setpriv", "--pdeathsig", "KILL"];
+    return ["netns", "exec", this.net.namespaces[where], ...before, ...command];
+  }
+
+  #ask(where: Place, core: number, script: readonly string[]): Asked {
+    return new Asked("ip", this.#command(where, core, [process.execPath, ...script]));
+  }
+
+  /** A program on one core of one namespace, which ends with the subject. */
+  spawn(where: Place, core: number, command: readonly string[]): ChildProcess {
+    const child = spawn("ip", this.#command(where, core, command), { stdio: "pipe" });
     this.#children.push(child);
     return child;
   }
 
-  #spawn(namespace: string, program: string): ChildProcess {
-    const command = ["netns", "exec", namespace, "taskset", "-c", String(outsideCore)];
-    const child = spawn("ip", [...command, process.execPath, program], {
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-      serialization: "advanced",
-    });
-    this.#children.push(child);
-    return child;
+  /** Forgets what conntrack knows: the next flows are new. */
+  forgetFlows(): void {
+    if (hasRules(this.name)) runIn(this.net.namespaces.node, "conntrack", "-F");
   }
 
-  sample(wish: SampleWish): Promise<PeerSample> {
-    const { outside } = this.net;
-    const spec = (name: string, at: string): NativePeerOptions["port"] => ({
-      name,
-      driver: process.env.GEN ?? "af_xdp",
-      interface: at,
-      queues: 1,
-      mtu: 0,
-      options: {},
-    });
-    const isBare = this.name === "forwarding" || this.name === "xdp_redirect" || this.name === "af_xdp_forward";
-    const options: NativePeerOptions = {
-      port: spec("generator", outside.client),
-      back: { ...spec("sink", outside.sink), driver: process.env.SINK ?? "af_xdp" },
-      mode: "both",
-      ...(process.env.WINDOW ? { window: Number(process.env.WINDOW) } : {}),
-      core: outsideCore,
-      ...(wish.packetsPerSecond ? { packetsPerSecond: wish.packetsPerSecond } : {}),
-      load: {
-        dstMac: Uint8Array.from(macBytes(this.net.clientMac as never)),
-        services: isBare ? endpointTarget() : packed(this.services),
-        flows: wish.flows,
-        firstFlow: wish.firstFlow ?? 0,
-        ...(wish.bytes ? { bytes: wish.bytes } : {}),
-      },
+  async sample(wish: SampleWish): Promise<PeerSample> {
+    const { outside, clientMac } = this.net;
+    this.#peer ??= this.#ask("client", outsideCore, [beside("veth_peer.js")]);
+    const all: PeerWish = {
+      firstFlow: 0,
+      packetsPerSecond: 0,
+      ...wish,
+      port: outside.client,
+      back: outside.sink,
+      dstMac: clientMac as MacText,
+      services: isBare(this.name) ? 0 : this.services,
+      tasks: this.tasks,
     };
-    const { warmMs, sampleMs } = wish;
-    const peerWish: PeerWish = { options, warmMs, sampleMs, tasks: this.#tasks, outside: this.#outside };
-    const peer = this.#peer as ChildProcess;
-    return new Promise((resolve, reject) => {
-      const ended = (): void => reject(new Error(`the generator of ${this.name} ended`));
-      peer.once("exit", ended);
-      peer.once("message", (answer: PeerSample | { error: string }) => {
-        peer.off("exit", ended);
-        if ("error" in answer) reject(new Error(answer.error));
-        else resolve(answer);
-      });
-      peer.send(peerWish);
-    });
+    const found = JSON.parse(await this.#peer.ask(JSON.stringify(all))) as PeerSample;
+    if (found.received === 0) throw new Error(`no packet arrived (${this.name})`);
+    return found;
   }
 
-  async close(): Promise<void> {
-    this.#peer?.disconnect();
-    await this.#node?.end();
+  #remove(): void {
+    this.#forget?.();
     for (const child of this.#children) child.kill("SIGKILL");
     this.net.remove();
     rmSync(this.#directory, { recursive: true, force: true });
   }
-}
 
-function sinkNeighbours(): string[] {
-  return Array.from({ length: endpointsMax }, (_, i) => `10.1.0.${i + 2}`);
-}
-
-function packed(count: number): Uint8Array {
-  const bytes = Buffer.alloc(count * 18);
-  for (let i = 0; i < count; i++) {
-    bytes.set(addressBytes(virtualAddress(4, i)), i * 18);
-    bytes.writeUInt16BE(servicePort, i * 18 + 16);
+  async close(): Promise<void> {
+    await this.#peer?.close();
+    await this.#node?.close();
+    this.#remove();
   }
-  return bytes;
 }
 
-function endpointTarget(): Uint8Array {
-  const bytes = Buffer.alloc(18);
-  bytes.set(addressBytes("10.1.0.2" as IpText));
-  bytes.writeUInt16BE(8000, 16);
-  return bytes;
-}
+const readIn = (namespace: string, file: string): string => runIn(namespace, "cat", file).trim();

@@ -9,7 +9,7 @@ packages=(make cmake g++ pkg-config clang libxdp-dev libbpf-dev linux-libc-dev i
 for option in "$@"; do
   case $option in
     --test) packages+=(libgtest-dev libclang-rt-14-dev clang-format-14 tshark python3-scapy tcpdump iputils-ping dpdk-dev valgrind) ;;
-    --bench) packages+=(libbenchmark-dev iperf3 nginx-light wrk nftables iptables dpdk dpdk-dev libdpdk-dev) ;;
+    --bench) packages+=(libbenchmark-dev iperf3 nginx-light apache2-utils nftables iptables conntrack dpdk dpdk-dev libdpdk-dev) ;;
     *) echo "usage: setup.sh [--test] [--bench]"; exit 2 ;;
   esac
 done

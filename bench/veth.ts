@@ -1,0 +1,214 @@
+// bench veth: a node between a client and its endpoints, by the kernel's ways and by ours. For all
+// the same generator and sink (veth_peer.ts), one core for the node, the other for all else.
+import { messageOf } from "../src/kit/error.js";
+import type { Goal } from "./goal.js";
+import type { Question } from "./questions.js";
+import { ratios } from "./ratio.js";
+import {
+  type Measured,
+  machineFacts,
+  type Parameters,
+  type Report,
+  type Skipped,
+} from "./report.js";
+import { missingPrograms } from "./veth_peers.js";
+import {
+  type Entry,
+  figureCase,
+  inRounds,
+  samplesOf,
+  take,
+  type Wish,
+  withSubjects,
+} from "./veth_series.js";
+import { isBare, type SampleWish } from "./veth_subjects.js";
+
+const bytes = 64;
+/** Packets per second of latency: few enough for every subject to keep up with. */
+const calmRate = 20_000;
+const calmFlows = 1_000;
+/** More than the fastest makes in a sample, so that none comes twice. */
+const newFlows = 400_000;
+
+const establishedGoal = 1.5;
+const newGoal = 3;
+const flatGoal = 0.9;
+
+const mpps = "Mpps";
+const perCpu = "Mpps per CPU second";
+const machineCost = "ns machine CPU/packet";
+
+interface Plan {
+  readonly wishes: readonly Wish[];
+  readonly flows: readonly number[];
+  readonly rounds: number;
+  readonly secondsMax: number;
+  readonly pace: { readonly warmMs: number; readonly sampleMs: number };
+}
+
+function planOf(isFull: boolean, rounds: number | undefined): Plan {
+  const each = (name: Wish["name"], counts: readonly number[]): Wish[] =>
+    counts.map((services) => ({ name, services }));
+  const counts = isFull ? [1, 1_000, 5_000, 10_000] : [1, 1_000];
+  const isShort = rounds === 1;
+  return {
+    wishes: [
+      ...each("forwarding", [0]),
+      ...each("xdp_redirect", [0]),
+      ...each("af_xdp_forward", [0]),
+      ...each("nftables", isShort ? [1_000] : counts),
+      ...each("iptables", isShort ? [1_000] : counts),
+      ...each("af_xdp", isShort ? [1_000] : counts),
+      ...each("af_packet", isFull ? counts : [1_000]),
+    ],
+    flows: isFull ? [1_000, 10_000] : [10_000],
+    rounds: rounds ?? (isFull ? 25 : 15),
+    secondsMax: isFull ? 3600 : 95,
+    pace: isShort ? { warmMs: 60, sampleMs: 60 } : { warmMs: 120, sampleMs: 200 },
+  };
+}
+
+async function established(entry: Entry, wish: SampleWish, key: string): Promise<void> {
+  await take(entry, key, async () => {
+    const s = await entry.subject.sample(wish);
+    return {
+      values: {
+        [mpps]: s.received / s.seconds / 1e6,
+        [perCpu]: (s.received / s.cpuNs) * 1e3,
+        [machineCost]: s.machineNs / s.received,
+      },
+      others: s.others,
+    };
+  });
+}
+
+async function visit(entry: Entry, round: number, plan: Plan): Promise<void> {
+  for (const flows of plan.flows)
+    await established(entry, { flows, ...plan.pace }, `established ${flows}`);
+  await take(entry, "latency", async () => {
+    const { latency, others } = await entry.subject.sample({
+      flows: calmFlows,
+      packetsPerSecond: calmRate,
+      ...plan.pace,
+    });
+    return { values: { "us p50": latency.p50 / 1e3, "us p99": latency.p99 / 1e3 }, others };
+  });
+  if (isBare(entry.subject.name)) return;
+  entry.subject.forgetFlows();
+  const firstFlow = (1 + (round % 64)) * newFlows;
+  // Nothing is known yet when the interval begins, but that the generator is on its way.
+  await established(entry, { flows: newFlows, firstFlow, ...plan.pace, warmMs: 30 }, "new");
+  entry.subject.forgetFlows();
+}
+
+const find = (entries: readonly Entry[], name: string, services: number): Entry | undefined =>
+  entries.find((e) => e.subject.name === name && e.subject.services === services);
+
+/** Packets per second and per CPU second of one against another. */
+function compared(
+  subject: string,
+  parameters: Parameters,
+  key: string,
+  ours: Entry | undefined,
+  theirs: Entry | undefined,
+  goal?: Goal,
+): (Measured | Skipped)[] {
+  if (!ours || !theirs) return [];
+  return [mpps, perCpu].flatMap((figure) =>
+    ratios(
+      subject,
+      { ...parameters, of: figure },
+      samplesOf(ours, key, figure),
+      samplesOf(theirs, key, figure),
+      goal,
+    ),
+  );
+}
+
+function casesOf(entries: readonly Entry[], plan: Plan): (Measured | Skipped)[] {
+  const common = { family: 4, workers: 1, bytes };
+  const cases: (Measured | Skipped)[] = [];
+  const add = (key: string, parameters: Parameters, figures: readonly string[]): void => {
+    for (const entry of entries) {
+      const { services } = entry.subject;
+      for (const figure of figures)
+        cases.push(...figureCase(entry, key, figure, { services, ...parameters, ...common }));
+    }
+  };
+  for (const flows of plan.flows)
+    add(`established ${flows}`, { packets: "established", flows }, [mpps, perCpu, machineCost]);
+  add("new", { packets: "new flow each", flows: newFlows }, [mpps, perCpu]);
+  add("latency", { packets: "established", flows: calmFlows, rate: calmRate }, [
+    "us p50",
+    "us p99",
+  ]);
+  const counts = new Set(entries.map((e) => e.subject.services).filter((n) => n > 0));
+  for (const services of counts) {
+    const ours = find(entries, "af_xdp", services);
+    for (const peer of ["nftables", "iptables"]) {
+      const theirs = find(entries, peer, services);
+      const isGoal = peer === "nftables";
+      for (const flows of plan.flows)
+        cases.push(
+          ...compared(
+            `af_xdp / ${peer}`,
+            { packets: "established", flows, services, ...common },
+            `established ${flows}`,
+            ours,
+            theirs,
+            isGoal && flows === 10_000 ? { atLeast: establishedGoal } : undefined,
+          ),
+        );
+      cases.push(
+        ...compared(
+          `af_xdp / ${peer}`,
+          { packets: "new flow each", flows: newFlows, services, ...common },
+          "new",
+          ours,
+          theirs,
+          isGoal && services === 10_000 ? { atLeast: newGoal } : undefined,
+        ),
+      );
+    }
+    if (services === 1) continue;
+    for (const flows of plan.flows)
+      cases.push(
+        ...compared(
+          "af_xdp / af_xdp with 1 service",
+          { packets: "established", flows, services, ...common },
+          `established ${flows}`,
+          ours,
+          find(entries, "af_xdp", 1),
+          { atLeast: flatGoal },
+        ),
+      );
+  }
+  return cases;
+}
+
+export const veth: Question = {
+  name: "veth",
+  about: "a node over veth: kube-proxy's nftables and iptables rules, XDP, and ours (root)",
+  async run({ isFull, rounds, progress }): Promise<Report> {
+    const question = "veth";
+    const skip = (subject: string, skipped: string): Skipped => ({ subject, skipped });
+    if (process.getuid?.() !== 0) {
+      const skipped = skip("af_xdp", "needs root: network namespaces and AF_XDP sockets");
+      return { question, machine: machineFacts(), cases: [skipped] };
+    }
+    const plan = planOf(isFull, rounds);
+    const missing = missingPrograms();
+    const wishes = plan.wishes.filter((w) => !missing.has(w.name));
+    const skipped = [...missing].map(([subject, why]) => skip(subject, why));
+    try {
+      return await withSubjects(wishes, async (entries) => {
+        await inRounds(entries, { ...plan, progress }, (entry, round) => visit(entry, round, plan));
+        const port = entries.find((e) => e.subject.name === "af_xdp")?.subject.facts?.ports[0];
+        const cases = [...casesOf(entries, plan), ...skipped];
+        return { question, machine: machineFacts({ port: port ?? "" }), cases };
+      });
+    } catch (cause) {
+      throw new Error(`bench veth: ${messageOf(cause)}`, { cause });
+    }
+  },
+};

@@ -1,0 +1,26 @@
+// What must be installed for the peers of bench veth (scripts/setup.sh --bench).
+import { spawnSync } from "node:child_process";
+import type { SubjectName } from "./veth_subjects.js";
+
+const needs: Partial<Record<SubjectName, readonly string[]>> = {
+  xdp_redirect: ["clang"],
+  nftables: ["nft", "conntrack"],
+  iptables: ["iptables-legacy-restore", "conntrack"],
+};
+
+export const isInstalled = (program: string): boolean =>
+  spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
+
+/** Subjects that cannot be measured here, and why. */
+export function missingPrograms(): Map<SubjectName, string> {
+  const missing = new Map<SubjectName, string>();
+  for (const [subject, programs] of Object.entries(needs)) {
+    const gone = programs.filter((p) => !isInstalled(p));
+    if (gone.length > 0)
+      missing.set(
+        subject as SubjectName,
+        `${gone.join(", ")} not installed (scripts/setup.sh --bench)`,
+      );
+  }
+  return missing;
+}

@@ -1,0 +1,98 @@
+// Samples of subjects over veth, round by round, and what is made of them.
+import { roundTrip, type Sample } from "./cores.js";
+import { type Measured, measured, type Parameters } from "./report.js";
+import { Subject, type SubjectName } from "./veth_subjects.js";
+
+/** A subject and what it is told apart by. */
+export interface Entry {
+  readonly subject: Subject;
+  /** Of each figure: one sample per round. */
+  readonly figures: Map<string, Sample[]>;
+}
+
+export interface Wish {
+  readonly name: SubjectName;
+  readonly services: number;
+}
+
+/** Opens them one after another; those opened so far are closed when one fails. */
+export async function withSubjects<T>(
+  wishes: readonly Wish[],
+  use: (entries: Entry[]) => Promise<T>,
+): Promise<T> {
+  const entries: Entry[] = [];
+  try {
+    for (const { name, services } of wishes) {
+      const subject = await Subject.open(name, services, entries.length);
+      entries.push({ subject, figures: new Map() });
+    }
+    return await use(entries);
+  } finally {
+    for (const { subject } of entries) await subject.close();
+  }
+}
+
+export interface Found {
+  readonly values: Readonly<Record<string, number>>;
+  readonly others: number;
+}
+
+/** One sample of each figure, with the round trips around them. `key` tells kinds of samples apart. */
+export async function take(
+  entry: Entry,
+  key: string,
+  measure: () => Promise<Found>,
+): Promise<void> {
+  const before = roundTrip();
+  const { values, others } = await measure();
+  const roundTripNs = [before, roundTrip()] as const;
+  for (const [figure, value] of Object.entries(values)) {
+    const name = `${key} ${figure}`;
+    const samples = entry.figures.get(name) ?? [];
+    samples.push({ value, roundTripNs, others });
+    entry.figures.set(name, samples);
+  }
+}
+
+export interface RoundOptions {
+  readonly rounds: number;
+  /** When the rounds end though there are fewer. */
+  readonly secondsMax: number;
+  readonly progress: (done: number, all: number) => void;
+}
+
+/** Every entry in turn, round after round; the order turns with them. */
+export async function inRounds(
+  entries: readonly Entry[],
+  { rounds, secondsMax, progress }: RoundOptions,
+  visit: (entry: Entry, round: number) => Promise<void>,
+): Promise<void> {
+  const until = performance.now() + secondsMax * 1000;
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < entries.length; i++)
+      await visit(entries[(i + round) % entries.length] as Entry, round);
+    progress(round + 1, rounds);
+    if (performance.now() > until) return;
+  }
+}
+
+export const samplesOf = (entry: Entry, key: string, figure: string): readonly Sample[] =>
+  entry.figures.get(`${key} ${figure}`) ?? [];
+
+/** All samples of one figure, whatever the cores' state: that is beside them. */
+export function figureCase(
+  entry: Entry,
+  key: string,
+  figure: string,
+  parameters: Parameters,
+): Measured[] {
+  const samples = samplesOf(entry, key, figure);
+  if (samples.length === 0) return [];
+  const values = samples.map((s) => s.value);
+  return [
+    {
+      ...measured(entry.subject.name, parameters, figure, values),
+      roundTripNs: samples.map((s) => s.roundTripNs),
+    },
+  ];
+}
