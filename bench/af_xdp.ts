@@ -6,6 +6,7 @@ import { roundTrip } from "./cores.js";
 import type { Question } from "./questions.js";
 import { withGoal } from "./ratio.js";
 import { type Measured, machineFacts, measured, type Report } from "./report.js";
+import { needsRoot } from "./veth_peers.js";
 import { Subject } from "./veth_subjects.js";
 
 /** ns: more would show on veth. */
@@ -57,10 +58,9 @@ export const afXdp: Question = {
   about: "CPU time that the corridor adds to bare AF_XDP forwarding on veth (root)",
   async run({ isFull, rounds: wished, progress }): Promise<Report> {
     const question = "af_xdp";
-    if (process.getuid?.() !== 0) {
-      const skipped = "needs root: network namespaces and AF_XDP sockets";
+    const skipped = needsRoot();
+    if (skipped)
       return { question, machine: machineFacts(), cases: [{ subject: "corridor", skipped }] };
-    }
     const subjects: Subject[] = [];
     try {
       const corridor = await Subject.open("af_xdp", 1, subjects.length);

@@ -10,6 +10,7 @@ import { path } from "./path.js";
 import type { Question } from "./questions.js";
 import { services } from "./services.js";
 import { veth } from "./veth.js";
+import { vethConnections } from "./veth_connections.js";
 import { workers } from "./workers.js";
 
 /** In the order in which `nodeplane bench` without arguments asks them. */
@@ -24,6 +25,7 @@ export const questions: readonly Question[] = [
   copy,
   afXdp,
   veth,
+  vethConnections,
   control,
   kernels,
 ];

@@ -11,10 +11,11 @@ import {
   type Report,
   type Skipped,
 } from "./report.js";
-import { missingPrograms } from "./veth_peers.js";
+import { missingPrograms, needsRoot } from "./veth_peers.js";
 import {
   type Entry,
   figureCase,
+  find,
   inRounds,
   samplesOf,
   take,
@@ -101,9 +102,6 @@ async function visit(entry: Entry, round: number, plan: Plan): Promise<void> {
   entry.subject.forgetFlows();
 }
 
-const find = (entries: readonly Entry[], name: string, services: number): Entry | undefined =>
-  entries.find((e) => e.subject.name === name && e.subject.services === services);
-
 /** Packets per second and per CPU second of one against another. */
 function compared(
   subject: string,
@@ -145,7 +143,7 @@ function casesOf(entries: readonly Entry[], plan: Plan): (Measured | Skipped)[] 
   const counts = new Set(entries.map((e) => e.subject.services).filter((n) => n > 0));
   for (const services of counts) {
     const ours = find(entries, "af_xdp", services);
-    for (const peer of ["nftables", "iptables"]) {
+    for (const peer of ["nftables", "iptables"] as const) {
       const theirs = find(entries, peer, services);
       const isGoal = peer === "nftables";
       for (const flows of plan.flows)
@@ -191,15 +189,15 @@ export const veth: Question = {
   about: "a node over veth: kube-proxy's nftables and iptables rules, XDP, and ours (root)",
   async run({ isFull, rounds, progress }): Promise<Report> {
     const question = "veth";
-    const skip = (subject: string, skipped: string): Skipped => ({ subject, skipped });
-    if (process.getuid?.() !== 0) {
-      const skipped = skip("af_xdp", "needs root: network namespaces and AF_XDP sockets");
+    const unable = needsRoot();
+    if (unable) {
+      const skipped = { subject: "af_xdp", skipped: unable };
       return { question, machine: machineFacts(), cases: [skipped] };
     }
     const plan = planOf(isFull, rounds);
     const missing = missingPrograms();
     const wishes = plan.wishes.filter((w) => !missing.has(w.name));
-    const skipped = [...missing].map(([subject, why]) => skip(subject, why));
+    const skipped = [...missing].map(([subject, why]) => ({ subject, skipped: why }));
     try {
       return await withSubjects(wishes, async (entries) => {
         await inRounds(entries, { ...plan, progress }, (entry, round) => visit(entry, round, plan));

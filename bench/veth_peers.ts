@@ -11,6 +11,10 @@ const needs: Partial<Record<SubjectName, readonly string[]>> = {
 export const isInstalled = (program: string): boolean =>
   spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
 
+/** Why nothing of this can be measured, if so. */
+export const needsRoot = (): string | undefined =>
+  process.getuid?.() === 0 ? undefined : "needs root: network namespaces and AF_XDP sockets";
+
 /** Subjects that cannot be measured here, and why. */
 export function missingPrograms(): Map<SubjectName, string> {
   const missing = new Map<SubjectName, string>();

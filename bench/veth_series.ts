@@ -96,3 +96,10 @@ export function figureCase(
     },
   ];
 }
+
+export const find = (
+  entries: readonly Entry[],
+  name: SubjectName,
+  services: number,
+): Entry | undefined =>
+  entries.find((e) => e.subject.name === name && e.subject.services === services);
