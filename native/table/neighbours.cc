@@ -176,9 +176,10 @@ uint32_t NeighbourTable::find_or_add_locked(const Name& name, Time now) noexcept
 bool NeighbourTable::pin(uint32_t index, uint16_t port, uint8_t family,
                          const IpAddress& address) noexcept {
   Entry& e = entries_[index];
-  uint8_t use = kLoose;
-  if (!e.use.compare_exchange_strong(use, kPinned, std::memory_order_acq_rel) && use == kChanging)
-    return false;
+  // A pinned one stays so: its line is not written by everybody who comes by.
+  uint8_t use = e.use.load(std::memory_order_acquire);
+  if (use == kLoose) e.use.compare_exchange_strong(use, kPinned, std::memory_order_acq_rel);
+  if (use == kChanging) return false;
   return is(e, Name(port, family, address));
 }
 

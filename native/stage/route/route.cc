@@ -119,6 +119,37 @@ void cache_hop(const Batch& batch, const Packet& p, uint32_t neighbour) noexcept
   if (p.side != nullptr) hop_word(p).store(tagged(batch, neighbour), std::memory_order_relaxed);
 }
 
+// By the low end of the address, in which endpoints differ.
+Route::Known& known_place(Route::State& state, uint8_t family, const IpAddress& to) noexcept {
+  uint32_t low;
+  std::memcpy(&low, to.bytes + (family == 4 ? 0 : 12), 4);
+  return state.known[(low * 0x9e3779b1u) >> (32 - kKnownBits)];  // Knuth: multiplicative
+}
+
+// Towards an endpoint (its clients are too many to be remembered), unless somebody waits: then order
+// matters. What a flow's packet becomes is all that its way hangs on.
+bool may_remember(const Context& c, const Packet& p) noexcept {
+  return p.side != nullptr && p.direction == 0 && c.state.waiting_count == 0 &&
+         !(p.flags & kFlagMulticastMac);
+}
+
+uint32_t recall(Context& c, const Packet& p) noexcept {
+  if (!may_remember(c, p)) return kNextHopNone;
+  const IpAddress to = destination_of(c.batch, p);
+  const Route::Known& k = known_place(c.state, p.family, to);
+  const bool same = (k.generation == c.batch.generation) & (k.network == p.network) &
+                    (k.family == p.family) & (k.to == to);
+  return same ? k.neighbour : kNextHopNone;
+}
+
+void remember(Context& c, const Packet& p, const IpAddress& to) noexcept {
+  if (p.verdict != Verdict::kGo || !may_remember(c, p)) return;
+  const uint32_t neighbour = cached_hop(c.batch, p);
+  if (neighbour == kNextHopNone) return;
+  known_place(c.state, p.family, to) =
+      Route::Known{to, c.batch.generation, neighbour, p.network, p.family};
+}
+
 // The way to a neighbour that may have to be asked first.
 void resolve(Context& c, uint16_t index, Packet& p, uint32_t neighbour, uint16_t port,
              const IpAddress& target) noexcept {
@@ -188,6 +219,7 @@ void route_ip(Context& c, uint16_t index, Packet& p) noexcept {
       c.table.neighbours->find_or_add(route->port, p.family, target, c.batch.now);
   if (neighbour == kNextHopNone) return c.batch.drop(p, Drop::kNeighbourTableFull);
   resolve(c, index, p, neighbour, route->port, target);
+  remember(c, p, dst);
 }
 
 // Everything but a known flow whose next hop is cached and well.
@@ -236,13 +268,16 @@ void Route::run(Batch& batch, const Table& table, State& state) noexcept {
     const uint16_t index = batch.live[i];
     Packet& p = batch.packets[index];
     if (p.verdict != Verdict::kGo || (p.flags & kFlagOurs)) continue;
-    const uint32_t neighbour = cached_hop(batch, p);
+    uint32_t neighbour = cached_hop(batch, p);
+    const bool fresh = neighbour == kNextHopNone;
+    if (fresh) neighbour = recall(c, p);
     if (neighbour == kNextHopNone || (p.flags & kFlagMulticastMac)) {
       route_slowly(c, index, p);
     } else if (__builtin_expect(!memo.look(c, neighbour), 0)) {
       route_to_cached(c, index, p, neighbour);
     } else if (may_leave(c, index, p, memo.port)) {
       send_to(p, neighbour, memo.port);
+      if (fresh) cache_hop(batch, p, neighbour);
     }
   }
 }

@@ -10,13 +10,14 @@ namespace nodeplane {
 
 inline constexpr uint32_t kWaitingMax = 256;  // packets of one worker that wait for neighbours
 inline constexpr uint32_t kWaitingPerNeighbour = 4;
+inline constexpr uint32_t kKnownBits = 9;       // 512 destinations whose way a worker remembers
 inline constexpr uint32_t kWaitingLookMs = 10;  // between looks at them when nothing changed
 static_assert(kWaitingMax <= kBatchSize);
 
 // route: to which neighbour? may it still live, does it fit? Decides from the addresses the packet
 // will wear; learns neighbours from what parse read; holds packets until a neighbour answers.
 // reads   side key flags ttl length links     writes  next_hop port_out, the record's next hop, batch.owed
-// table   compile/routes.ts                   state   waiting packets
+// table   compile/routes.ts                   state   waiting packets, ways to endpoints
 // drops   no_route ttl_exceeded too_big needs_fragmenting neighbour_unresolved neighbour_queue_full
 //         neighbour_table_full local_unclaimed not_forwardable bad_ethertype
 // why     RFC 1812 section 5.2-5.3, RFC 8200, RFC 826, RFC 4861
@@ -46,6 +47,14 @@ struct Route {
     LinkNews link;
     IpAddress target;  // the neighbour's address
   };
+  // Where flows to an endpoint go, found once per generation. Its neighbour is pinned.
+  struct Known {
+    IpAddress to;
+    uint32_t generation = 0;
+    uint32_t neighbour = kNextHopNone;
+    uint16_t network = 0;
+    uint8_t family = 0;
+  };
   struct State {
     State() noexcept {
       for (uint16_t i = 0; i < 2 * kWaitingMax; ++i) free[free_count++] = i;
@@ -58,7 +67,8 @@ struct Route {
     uint32_t free_count = 0, waiting_count = 0, woken_count = 0;
     uint64_t seen_changes = 0;
     Time look_at = 0;
-    bool closing = false;  // nothing is held any more
+    Known known[1u << kKnownBits];  // by a hash of the address, the last one there
+    bool closing = false;           // nothing is held any more
   };
   static void run(Batch& batch, const Table& table, State& state) noexcept;
 };

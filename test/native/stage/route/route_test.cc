@@ -319,9 +319,58 @@ TEST_F(Translated, AKeptStaticThatWentIsAskedFor) {
   expect_owed(What::kArpRequest);
 }
 
+// A new flow's first packet goes where others to the same address went, in this generation.
+TEST_F(Translated, NewFlowsToOneAddressShareItsWay) {
+  for (const auto& [to, other] :
+       {std::pair{"10.1.0.11", "10.1.0.12"}, {"fd00:1::11", "fd00:2::11"}}) {
+    SCOPED_TRACE(to);
+    expect_sent(run(flow(to)), kBackends, to);
+    side.next_hop = side6.next_hop = kNextHopNone;
+    routes.clear();  // the way of the address needs no route
+    finish();
+    n.begin();
+    expect_sent(run(flow(to)), kBackends, to);
+    const uint32_t kept = family_of(to) == 4 ? side.next_hop.load() : side6.next_hop.load();
+    EXPECT_NE(kept, kNextHopNone);
+    const auto dropped = [&](const char* address, auto change, uint32_t generation = 1) {
+      side.next_hop = side6.next_hop = kNextHopNone;
+      n.begin(kSecond, generation);
+      Packet& p = flow(address);
+      change(p);
+      expect_dropped(run(p), Drop::kNoRoute);
+    };
+    dropped(other, [](Packet&) {});
+    dropped(to, [](Packet& p) { p.network = 1; });
+    dropped(to, [](Packet& p) { p.direction = 1; });  // clients are too many
+    dropped(to, [](Packet& p) { p.side = nullptr; });
+    dropped(
+        to, [](Packet&) {}, 2);
+    local("10.1.0.1", kBackends, 24);
+    local("fd00:1::1", kBackends, 64);
+    finish();
+    n.begin();
+  }
+}
+
 // -- neighbours --
 
 using Waiting = Translated;
+
+TEST_F(Waiting, ANewFlowGoesBehindThoseThatWaitThoughItsWayIsKnown) {
+  expect_sent(run(flow("10.1.0.11")), kBackends, "10.1.0.11");
+  neighbours.begin_statics();
+  neighbours.end_statics();
+  side.next_hop = kNextHopNone;
+  n.begin();
+  EXPECT_EQ(run(flow("10.1.0.11")).verdict, Verdict::kHeld);
+  neighbours.learn(kBackends, 4, ip("10.1.0.11"), kMac, false, true, kSecond);
+  side.next_hop = kNextHopNone;
+  n.begin();
+  EXPECT_EQ(run(flow("10.1.0.11")).verdict, Verdict::kHeld);
+  n.begin();
+  route_wake(*n.batch, table, *state, false);
+  EXPECT_EQ(n.batch->count, 2u);
+}
 
 TEST_F(Waiting, ThePacketIsHeldAndItsNeighbourAsked) {
   Packet& p = plain("10.1.0.20");
