@@ -199,7 +199,7 @@ export const veth: Question = {
     const wishes = plan.wishes.filter((w) => !missing.has(w.name));
     const skipped = [...missing].map(([subject, why]) => ({ subject, skipped: why }));
     try {
-      return await withSubjects(wishes, async (entries) => {
+      return await withSubjects(wishes, "first", async (entries) => {
         await inRounds(entries, { ...plan, progress }, (entry, round) => visit(entry, round, plan));
         const port = entries.find((e) => e.subject.name === "af_xdp")?.subject.facts?.ports[0];
         const cases = [...casesOf(entries, plan), ...skipped];

@@ -110,7 +110,7 @@ export const vethConnections: Question = {
     const skipped = [...missing].map(([subject, why]) => ({ subject, skipped: why }));
     const servers = new Map<Entry, Web>();
     try {
-      return await withSubjects(wishes, async (entries) => {
+      return await withSubjects(wishes, "equal", async (entries) => {
         for (const entry of entries) servers.set(entry, await Web.open(entry.subject));
         await inRounds(entries, { ...plan, progress }, (entry) =>
           visit(entry, servers.get(entry) as Web, plan.requests),

@@ -121,15 +121,29 @@ function napiThreads(names: readonly string[]): number[] {
   return found;
 }
 
-/** Our group's weight (sched(7), autogroup): what the node's threads have against its worker. */
-function ownNice(): number {
+interface Priority {
+  /** 0: none, the others are nice. */
+  readonly realTime: number;
+  readonly nice: number;
+}
+
+/** How this process and its children are scheduled: by priority, or by their group's weight (sched(7)). */
+function ownPriority(): Priority {
+  const fields = readFileSync("/proc/self/stat", "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  const realTime = Number(fields[37]); // field 40 of proc(5), the first two are cut off
   try {
-    const text = readFileSync("/proc/self/autogroup", "utf8");
-    return Number(/nice (-?\d+)/.exec(text)?.[1] ?? 0);
+    const group = readFileSync("/proc/self/autogroup", "utf8");
+    return { realTime, nice: Number(/nice (-?\d+)/.exec(group)?.[1] ?? 0) };
   } catch {
-    return 0; // no autogroups here
+    return { realTime, nice: 0 }; // no autogroups here
   }
 }
+
+const equal = ({ realTime, nice }: Priority): string[] =>
+  realTime > 0 ? ["chrt", "-r", "-p", String(realTime)] : ["renice", "-n", String(nice), "-p"];
+const above = ({ realTime }: Priority): string[] => ["chrt", "-f", "-p", String(realTime + 1)];
 
 /** Interfaces of a namespace poll in threads on this core from here on: the threads. */
 function pinNapi(
@@ -148,19 +162,19 @@ function pinNapi(
   return threads;
 }
 
-/**
- * All interfaces, once they have their NAPI: the node's threads and the others. Outside they go
- * before all else, so that what left the node arrives; in the node they are as good as its worker.
- */
-export function pinAll(net: VethNet): { node: number[]; outside: number[] } {
+/** `first`: what polls outside goes before all else there, since a generator never lets go of its core. */
+export type Outside = "first" | "equal";
+
+/** All interfaces, once they have their NAPI: the node's threads and the others. */
+export function pinAll(net: VethNet, way: Outside): { node: number[]; outside: number[] } {
   const { namespaces, node, outside } = net;
-  const first = ["chrt", "-f", "-p", "1"];
-  const equal = ["renice", "-n", String(ownNice()), "-p"];
+  const own = ownPriority();
+  const there = way === "first" ? above(own) : equal(own);
   return {
-    node: pinNapi(namespaces.node, Object.values(node), nodeCore, equal),
+    node: pinNapi(namespaces.node, Object.values(node), nodeCore, equal(own)),
     outside: [
-      ...pinNapi(namespaces.client, [outside.client, outside.sink], outsideCore, first),
-      ...pinNapi(namespaces.backend, [outside.backend], outsideCore, first),
+      ...pinNapi(namespaces.client, [outside.client, outside.sink], outsideCore, there),
+      ...pinNapi(namespaces.backend, [outside.backend], outsideCore, there),
     ],
   };
 }

@@ -1,6 +1,7 @@
 // Samples of subjects over veth, round by round, and what is made of them.
 import { roundTrip, type Sample } from "./cores.js";
 import { type Measured, measured, type Parameters } from "./report.js";
+import type { Outside } from "./veth_net.js";
 import { Subject, type SubjectName } from "./veth_subjects.js";
 
 /** A subject and what it is told apart by. */
@@ -18,12 +19,13 @@ export interface Wish {
 /** Opens them one after another; those opened so far are closed when one fails. */
 export async function withSubjects<T>(
   wishes: readonly Wish[],
+  outside: Outside,
   use: (entries: Entry[]) => Promise<T>,
 ): Promise<T> {
   const entries: Entry[] = [];
   try {
     for (const { name, services } of wishes) {
-      const subject = await Subject.open(name, services, entries.length);
+      const subject = await Subject.open(name, services, entries.length, outside);
       entries.push({ subject, figures: new Map() });
     }
     return await use(entries);

@@ -13,6 +13,7 @@ import {
   generatorNet,
   makeNet,
   nodeCore,
+  type Outside,
   outsideCore,
   pinAll,
   runIn,
@@ -70,12 +71,17 @@ export class Subject {
   }
 
   /** `index`: tells the subjects of one run apart. */
-  static async open(name: SubjectName, services: number, index: number): Promise<Subject> {
+  static async open(
+    name: SubjectName,
+    services: number,
+    index: number,
+    outside: Outside = "first",
+  ): Promise<Subject> {
     const subject = new Subject(name, services, index);
     try {
       if (isKernel(name)) subject.#openKernel();
       else await subject.#openNodeplane();
-      if (name !== "tap") subject.#pin();
+      if (name !== "tap") subject.#pin(outside);
       return subject;
     } catch (cause) {
       subject.#remove();
@@ -83,12 +89,12 @@ export class Subject {
     }
   }
 
-  #pin(): void {
+  #pin(way: Outside): void {
     const { namespaces, node, outside } = this.net;
     useNapi(namespaces.client, [outside.client, outside.sink]);
     useNapi(namespaces.backend, [outside.backend]);
     useNapi(namespaces.node, Object.values(node));
-    const napi = pinAll(this.net);
+    const napi = pinAll(this.net, way);
     this.tasks = {
       node: napi.node.map((pid) => taskOf(pid)),
       workers: this.#workers(),
