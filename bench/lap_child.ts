@@ -1,7 +1,7 @@
 // Laps in a process of its own, since kernels are chosen once per process:
 // lap_child.js KERNEL FAMILY FLOWS, asked line by line for what PathLap.lap() takes (programs.ts).
 import { createInterface } from "node:readline";
-import { withLaps } from "./laps.js";
+import { warmedLap, withLaps } from "./laps.js";
 import type { BenchFamily } from "./model.js";
 
 const [kernel = "", family, flows] = process.argv.slice(2);
@@ -12,5 +12,5 @@ await withLaps(`bench-kernel-${process.pid}`, [setting], async ([open]) => {
   if (!open) return;
   process.stdout.write(`${open.dataplane.info().kernel}\n`);
   for await (const what of createInterface({ input: process.stdin }))
-    process.stdout.write(`${open.lap.lap(what as "corridor")}\n`);
+    process.stdout.write(`${warmedLap(open.lap, what as "corridor")}\n`);
 });
