@@ -10,6 +10,7 @@ import { path } from "./path.js";
 import type { Question } from "./questions.js";
 import { services } from "./services.js";
 import { veth } from "./veth.js";
+import { vethBulk } from "./veth_bulk.js";
 import { vethConnections } from "./veth_connections.js";
 import { workers } from "./workers.js";
 
@@ -26,6 +27,7 @@ export const questions: readonly Question[] = [
   afXdp,
   veth,
   vethConnections,
+  vethBulk,
   control,
   kernels,
 ];

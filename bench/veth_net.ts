@@ -106,6 +106,22 @@ export function makeNet(index: number, mtu = 1500): VethNet {
   }
 }
 
+/** A tap's interface takes the place of the outside end of a cable. */
+export function moveOutside(net: VethNet, side: Exclude<Side, "sink">, tap: string): void {
+  const home = net.namespaces[side];
+  const name = net.outside[side];
+  const at = side === "client" ? [`${address.client}/24`] : backendAddresses.map((a) => `${a}/16`);
+  const gateway = side === "client" ? address.nodeClient : address.nodeBackend;
+  batch(net.namespaces.node, [`link set ${tap} netns ${home}`]);
+  batch(home, [
+    `link del ${name}`,
+    `link set ${tap} name ${name}`,
+    `link set ${name} up`,
+    ...at.map((a) => `addr add ${a} dev ${name}`),
+    `route add default via ${gateway}`,
+  ]);
+}
+
 /** Kernel threads that poll these interfaces. */
 function napiThreads(names: readonly string[]): number[] {
   const found: number[] = [];
@@ -185,4 +201,23 @@ export function pinAll(net: VethNet, way: Outside): { node: number[]; outside: n
  */
 export function useNapi(namespace: string, names: readonly string[]): void {
   for (const name of names) runIn(namespace, "ethtool", "-K", name, "gro", "on", "tso", "off");
+}
+
+/**
+ * For large packets: segmentation offload where the other end can take it, so that a veth without an
+ * XDP program hands packets to the backlog, of the node's core in the node and of the other outside.
+ */
+export function allowLarge(net: VethNet): void {
+  const { namespaces, node, outside } = net;
+  const all: [namespace: string, name: string, core: number][] = [
+    ...Object.values(node).map((n): [string, string, number] => [namespaces.node, n, nodeCore]),
+    [namespaces.client, outside.client, outsideCore],
+    [namespaces.backend, outside.backend, outsideCore],
+  ];
+  for (const [namespace, name, core] of all) {
+    const mask = (1 << core).toString(16);
+    runIn(namespace, "sh", "-c", `echo ${mask} > /sys/class/net/${name}/queues/rx-0/rps_cpus`);
+    // Refused while the other end has an XDP program, which takes none.
+    spawnSync("ip", ["netns", "exec", namespace, "ethtool", "-K", name, "tso", "on"]);
+  }
 }

@@ -12,6 +12,7 @@ import {
   batch,
   generatorNet,
   makeNet,
+  moveOutside,
   nodeCore,
   type Outside,
   outsideCore,
@@ -39,6 +40,8 @@ export const isBare = (name: SubjectName): boolean =>
 
 /** The namespaces. */
 export type Place = "client" | "node" | "backend";
+
+const tapName = (side: Side): string => `t${side}`;
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const taskOf = (pid: number, tid = pid): string => `/proc/${pid}/task/${tid}`;
@@ -81,7 +84,8 @@ export class Subject {
     try {
       if (isKernel(name)) subject.#openKernel();
       else await subject.#openNodeplane();
-      if (name !== "tap") subject.#pin(outside);
+      if (name === "tap") subject.#moveTaps();
+      else subject.#pin(outside);
       return subject;
     } catch (cause) {
       subject.#remove();
@@ -100,6 +104,11 @@ export class Subject {
       workers: this.#workers(),
       outside: napi.outside.map((pid) => taskOf(pid)),
     };
+  }
+
+  #moveTaps(): void {
+    moveOutside(this.net, "client", tapName("client"));
+    moveOutside(this.net, "backend", tapName("backend"));
   }
 
   #openKernel(): void {
@@ -139,7 +148,7 @@ export class Subject {
     const port = (side: Side, at: string) => ({
       name: side,
       driver,
-      interface: n[side],
+      interface: driver === "tap" ? tapName(side) : n[side],
       addresses: [at],
     });
     const config = {

@@ -1,0 +1,142 @@
+// bench veth_bulk: one TCP connection of iperf3 as fast as it goes, with segmentation offload where
+// the way keeps it.
+import { execFile } from "node:child_process";
+import { messageOf } from "../src/kit/error.js";
+import type { Question } from "./questions.js";
+import { ratios } from "./ratio.js";
+import { type Measured, machineFacts, type Report, type Skipped } from "./report.js";
+import { allowLarge, backendAddresses, outsideCore } from "./veth_net.js";
+import { isInstalled, missingPrograms, needsRoot } from "./veth_peers.js";
+import {
+  type Entry,
+  figureCase,
+  find,
+  inRounds,
+  samplesOf,
+  take,
+  type Wish,
+  withSubjects,
+} from "./veth_series.js";
+import { bulk } from "./veth_services.js";
+import { isBare, type Subject } from "./veth_subjects.js";
+
+const question = "veth_bulk";
+const services = 1_000;
+const goal = 0.5;
+const key = "bulk";
+const rate = "Gbit/s";
+const resent = "segments sent again";
+
+const wishes: readonly Wish[] = [
+  { name: "forwarding", services: 0 },
+  { name: "nftables", services },
+  { name: "iptables", services },
+  { name: "af_xdp", services },
+  { name: "af_packet", services },
+  { name: "tap", services },
+];
+
+interface Iperf {
+  readonly error?: string;
+  readonly end?: {
+    readonly sum_sent: { readonly retransmits: number };
+    readonly sum_received: { readonly bits_per_second: number };
+  };
+}
+
+const connectMs = 3_000;
+const readyTries = 20;
+
+function transfer(subject: Subject, amount: readonly string[]): Promise<Iperf> {
+  const to = isBare(subject.name) ? (backendAddresses[0] as string) : bulk.address;
+  const before = ["netns", "exec", subject.net.namespaces.client];
+  const pinned = ["taskset", "-c", String(outsideCore), "iperf3"];
+  const args = ["-c", to, "-p", String(bulk.port), "-J", "--connect-timeout", String(connectMs)];
+  const options = { timeout: 20_000, killSignal: "SIGKILL" as const, maxBuffer: 8 << 20 };
+  return new Promise((resolve, reject) => {
+    execFile("ip", [...before, ...pinned, ...args, ...amount], options, (error, out) => {
+      try {
+        resolve(JSON.parse(out) as Iperf);
+      } catch {
+        reject(new Error(`iperf3 through ${subject.name}: ${messageOf(error)}`));
+      }
+    });
+  });
+}
+
+async function serve(subject: Subject): Promise<void> {
+  subject.spawn("backend", outsideCore, ["iperf3", "-s", "-p", String(bulk.port)]);
+  let why = "";
+  for (let i = 0; i < readyTries; i++) {
+    const { error, end } = await transfer(subject, ["-n", "100K"]);
+    if (end && !error) return;
+    why = error ?? "";
+    await new Promise((r) => setTimeout(r, 100));
+  }
+  throw new Error(`iperf3 through ${subject.name}: ${why}`);
+}
+
+async function visit(entry: Entry, isShort: boolean): Promise<void> {
+  await take(entry, key, async () => {
+    const { error, end } = await transfer(entry.subject, isShort ? ["-n", "64M"] : ["-t", "1"]);
+    if (error || !end) throw new Error(`iperf3 through ${entry.subject.name}: ${error}`);
+    const values = {
+      [rate]: end.sum_received.bits_per_second / 1e9,
+      [resent]: end.sum_sent.retransmits,
+    };
+    return { values, others: 0 };
+  });
+}
+
+function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
+  const common = { flows: 1, family: 4, workers: 1 };
+  const cases: (Measured | Skipped)[] = [];
+  for (const entry of entries)
+    for (const figure of [rate, resent])
+      cases.push(
+        ...figureCase(entry, key, figure, { services: entry.subject.services, ...common }),
+      );
+  const theirs = find(entries, "nftables", services);
+  for (const name of ["af_packet", "tap", "af_xdp"] as const) {
+    const ours = find(entries, name, services);
+    if (!ours || !theirs) continue;
+    cases.push(
+      ...ratios(
+        `${name} / nftables`,
+        { services, ...common, of: rate },
+        samplesOf(ours, key, rate),
+        samplesOf(theirs, key, rate),
+        name === "af_xdp" ? undefined : { atLeast: goal },
+      ),
+    );
+  }
+  return cases;
+}
+
+export const vethBulk: Question = {
+  name: question,
+  about:
+    "one TCP connection of iperf3 over veth: kube-proxy's rules, af_xdp, af_packet, tap (root)",
+  async run({ isFull, rounds, progress }): Promise<Report> {
+    const unable = needsRoot() ?? (isInstalled("iperf3") ? undefined : "iperf3 is not installed");
+    if (unable) {
+      const skipped = { subject: "af_packet", skipped: unable };
+      return { question, machine: machineFacts(), cases: [skipped] };
+    }
+    const missing = missingPrograms();
+    const possible = wishes.filter((w) => !missing.has(w.name));
+    const plan = { rounds: rounds ?? (isFull ? 25 : 15), secondsMax: isFull ? 3600 : 100 };
+    try {
+      return await withSubjects(possible, "equal", async (entries) => {
+        for (const { subject } of entries) {
+          if (subject.name !== "tap") allowLarge(subject.net);
+          await serve(subject);
+        }
+        await inRounds(entries, { ...plan, progress }, (entry) => visit(entry, rounds === 1));
+        return { question, machine: machineFacts(), cases: casesOf(entries) };
+      });
+    } catch (cause) {
+      throw new Error(`bench ${question}: ${messageOf(cause)}`, { cause });
+    }
+  },
+};
