@@ -81,7 +81,7 @@ export function judged(c: Measured): string {
 }
 
 /** What stands behind the unit: the time per packet of a rate, interval and goal. */
-function remarks(c: Measured): string {
+export function remarks(c: Measured): string {
   const rate = c.unit === "Mpps" ? ` (${round(nsPerMicrosecond / c.median)} ns/packet)` : "";
   if (!c.interval) return rate;
   const pairs = c.pairs === undefined ? "" : `${c.pairs} pairs, `;
