@@ -53,6 +53,12 @@ const colours = {
   beside: ["#8b8d98", "#a5a7b0", "#777a86"],
 } as const;
 const symbols = { ours: "circle", peer: "rect", beside: "none" } as const;
+/** Of lines beside: drawn and left out, in pixels. */
+const dashes: readonly (readonly number[])[] = [
+  [7, 4],
+  [2, 4],
+  [10, 3, 2, 3],
+];
 const goalColour = "#12944a";
 
 /** For a page that is dark; alone or inside one. */
@@ -76,16 +82,17 @@ const muted = { color: ink.muted, fontFamily, fontSize: 12 };
 const letterWidth = 7.3;
 const legend = { top: 38, left: 12, itemWidth: 22, itemGap: 28, rowHeight: 20 } as const;
 
-/** Rows that a legend with these names takes. */
-function legendRows(names: readonly string[]): number {
-  let rows = 1;
-  let left = 0;
+/** As many names in a row as fit. */
+function legendRows(names: readonly string[]): string[][] {
+  const rows: string[][] = [];
+  let left = Number.POSITIVE_INFINITY;
   for (const name of names) {
     const own = legend.itemWidth + legend.itemGap + 5 + name.length * letterWidth;
-    if (left > 0 && left + own > width - 2 * legend.left) {
-      rows++;
+    if (left + own > width - 2 * legend.left) {
+      rows.push([]);
       left = 0;
     }
+    rows.at(-1)?.push(name);
     left += own;
   }
   return rows;
@@ -122,6 +129,7 @@ function common(chart: Chart): EChartsOption {
 const whiskers = (line: Line, colour: string) => ({
   type: "custom" as const,
   silent: true,
+  encode: { x: 0, y: [1, 2] },
   data: line.points.map((p) => [p.x, p.low, p.high]),
   // What is drawn for one of them, in pixels (ECharts' manual, custom series).
   renderItem: (_: unknown, api: { value(i: number): unknown; coord(at: number[]): number[] }) => {
@@ -143,11 +151,13 @@ function lineOption(chart: LineChart): EChartsOption {
     ),
   ].sort((a, b) => a - b);
   const names = [...chart.lines.map((l) => l.name), ...(chart.goals.length > 0 ? ["goal"] : [])];
+  const rows = legendRows(names);
   const drawn = chart.lines.map((line) => {
     const all = colours[line.kind];
-    return { line, colour: all[counts[line.kind]++ % all.length] as string };
+    const nth = counts[line.kind]++;
+    return { line, nth, colour: all[nth % all.length] as string };
   });
-  const lines = drawn.map(({ line, colour }) => ({
+  const lines = drawn.map(({ line, nth, colour }) => ({
     type: "line" as const,
     name: line.name,
     data: line.points.map((p) => [p.x, p.y]),
@@ -158,7 +168,7 @@ function lineOption(chart: LineChart): EChartsOption {
     lineStyle: {
       color: colour,
       width: 2,
-      type: line.kind === "beside" ? ("dashed" as const) : ("solid" as const),
+      type: line.kind === "beside" ? [...(dashes[nth % dashes.length] ?? [])] : ("solid" as const),
     },
   }));
   const goals = {
@@ -171,12 +181,11 @@ function lineOption(chart: LineChart): EChartsOption {
   };
   return {
     ...common(chart),
-    grid: { left: 70, right: 30, top: 62 + legend.rowHeight * legendRows(names), bottom: 56 },
-    legend: {
-      ...{ top: legend.top, left: legend.left, right: legend.left, textStyle: text },
+    grid: { left: 70, right: 30, top: 62 + legend.rowHeight * rows.length, bottom: 56 },
+    legend: rows.map((data, i) => ({
+      ...{ top: legend.top + legend.rowHeight * i, left: legend.left, textStyle: text, data },
       ...{ itemWidth: legend.itemWidth, itemGap: legend.itemGap, itemHeight: 8 },
-      data: names,
-    },
+    })),
     xAxis: {
       ...axisLook,
       type: chart.isLogX ? "log" : "value",

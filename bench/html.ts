@@ -125,7 +125,7 @@ const section = ({ report, about, charts }: Section): Html =>
 <p class="what">${marked(about.what)}</p><p class="how">${marked(about.how)}</p>
 ${charts.map(
   (chart) => h`<figure>${new Html(chart.svg)}
-<figcaption>${chart.title}. <a href="${chart.name}.svg">SVG</a></figcaption></figure>`,
+<figcaption><a href="${chart.name}.svg">${chart.name}.svg</a></figcaption></figure>`,
 )}
 ${recommended(report)}
 ${(report.notes ?? []).map((note) => h`<p class="note">${note}</p>`)}

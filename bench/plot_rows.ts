@@ -30,6 +30,7 @@ export interface BarRow {
 }
 
 const ip = (p: Parameters): string => `IPv${p.family}`;
+const flowsText = (p: Parameters): string => `${Number(p.flows).toLocaleString("en")} flows`;
 /** Of nanoseconds each: millions per second. */
 const perSecond = (ns: number): number => 1000 / ns;
 
@@ -125,7 +126,7 @@ export const lineRows: readonly LineRow[] = [
     yLabel: "million per second",
     line({ subject, parameters: p }) {
       const what = p.steering ? `${subject}, ${p.steering}` : subject;
-      return `${what}, ${Number(p.flows).toLocaleString("en")} flows`;
+      return `${what}, ${flowsText(p)}`;
     },
   },
   ...(["receive", "send"] as const).map((way) => ({
@@ -218,7 +219,7 @@ export const barRows: readonly BarRow[] = [
     yLabel: "ns per connection",
     bar({ parameters: p, unit }) {
       if (unit !== "ns/connection") return undefined;
-      return `${ip(p)}, ends by ${p.end}, ${Number(p.flows).toLocaleString("en")} flows`;
+      return `${ip(p)}, ends by ${p.end}, ${flowsText(p)}`;
     },
   },
   {
@@ -226,7 +227,8 @@ export const barRows: readonly BarRow[] = [
     name: "af_xdp",
     title: "CPU time over veth, one worker",
     yLabel: "ns CPU per packet",
-    bar: (c) => (c.unit === "ns CPU/packet" ? c.subject : undefined),
+    bar: ({ subject, unit, parameters: p }) =>
+      unit === "ns CPU/packet" ? `${subject}, ${flowsText(p)}` : undefined,
   },
   {
     question: "veth_bulk",
