@@ -30,6 +30,7 @@ constexpr uint32_t kMarks = 4096;  // a power of two
 constexpr uint32_t kPauseBatches = 15;
 constexpr uint64_t kMacMask = 0xffff'ffff'ffff;
 constexpr uint32_t kTtlDelta = 0xfffe;  // one off the TTL, as it adds to a one's complement sum
+constexpr uint32_t kNeverCalm = 0;      // no generation
 constexpr uint32_t kHopEnd = 0xffff;    // what no neighbour, or the very last, has
 constexpr uint32_t kL3 = sizeof(wire::EthHeader);
 constexpr uint32_t kTcpMin = wire::kTcpHeaderMin;
@@ -180,7 +181,7 @@ template <class F>
 }
 
 // What packets that leave by a port wear, and where they are listed.
-struct Exit {
+struct alignas(32) Exit {
   uint64_t mac_first;  // the port's MAC as source: its first two bytes behind the destination
   uint32_t mac_rest;
   uint32_t mtu;
@@ -193,6 +194,7 @@ struct Way {
   const Tables& tables;
   Walkers& walkers;
   uint32_t generation;
+  uint32_t all_calm;  // the same while nobody walks: then a look at a record's generation is enough
   uint32_t now_ms;
   uint32_t hop_tag;  // of a next hop found in this generation
   Time reachable;    // what was confirmed before this is old
@@ -231,10 +233,10 @@ struct Way {
 
 // A packet that walks; who comes behind it in its connection walks behind it.
 template <class F>
-[[gnu::noinline]] void walk(Walkers& walkers, const Packet* packets, const Lane<F>& lane,
-                            uint32_t at, uint32_t entry) noexcept {
-  walkers.mark(entry == kRecordNone ? lane.hashes[at] : entry >> 1);
-  walkers.add(static_cast<uint32_t>(lane.who[at] - packets));
+[[gnu::noinline]] void walk(Way& way, const Lane<F>& lane, uint32_t at, uint32_t entry) noexcept {
+  way.walkers.mark(entry == kRecordNone ? lane.hashes[at] : entry >> 1);
+  way.walkers.add(static_cast<uint32_t>(lane.who[at] - way.batch.packets));
+  way.all_calm = kNeverCalm;
 }
 
 template <class F>
@@ -247,6 +249,21 @@ template <class F>
   return way.tables.route.neighbours->is_confirmed(hop, way.reachable);
 }
 
+// What is asked of every packet by leave(), once more, and whether it comes behind one that walks.
+template <class F>
+[[gnu::noinline]] bool is_calm(const Way& way, const Lane<F>& lane, uint32_t at,
+                               uint32_t entry) noexcept {
+  const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
+  const typename F::Side& side = flows.side_at(entry);
+  const Walkers& walkers = way.walkers;
+  return side.generation.load(std::memory_order_relaxed) == way.generation &&
+         (side.next_hop.load(std::memory_order_relaxed) ^ way.hop_tag) < kHopEnd &&
+         (lane.tcp_flags[at] & kTcpStirring) == 0 &&
+         (side.state.load(std::memory_order_relaxed) & kSideStirred) == 0 &&
+         way.now_ms - side.last_seen.load(std::memory_order_relaxed) < flows.calm_ms() &&
+         !walkers.marked(entry >> 1) && !walkers.marked(lane.hashes[at]);
+}
+
 // The packets of a step leave, or walk.
 template <class F>
 [[gnu::noinline]] void leave(Way& way, Lane<F>& lane) noexcept {
@@ -254,15 +271,14 @@ template <class F>
   const NeighbourTable& neighbours = *way.tables.route.neighbours;
   Exit* const exits = way.exits;
   const uint32_t now_ms = way.now_ms, calm_ms = flows.calm_ms(), hop_tag = way.hop_tag;
-  const uint32_t generation = way.generation, count = lane.count;
-  Walkers& walkers = way.walkers;
+  const uint32_t count = lane.count;
   for (uint32_t at = 0; at < count; ++at) {
     const typename F::Key& key = lane.keys[at];
     uint32_t entry = lane.guesses[at];
     if (__builtin_expect(!flows.is(entry, key), 0)) {
       entry = look_again(flows, lane, at);
       if (entry == kRecordNone) {
-        walk(walkers, way.batch.packets, lane, at, entry);
+        walk(way, lane, at, entry);
         continue;
       }
     }
@@ -270,20 +286,18 @@ template <class F>
     const uint32_t hop = side.next_hop.load(std::memory_order_relaxed) ^ hop_tag;
     const uint32_t ip_bytes = lane.ip_bytes[at];
     const uint8_t tcp_flags = lane.tcp_flags[at];
-    const bool walks =
-        side.generation.load(std::memory_order_relaxed) != generation || hop >= kHopEnd ||
-        (tcp_flags & kTcpStirring) != 0 ||
-        (side.state.load(std::memory_order_relaxed) & kSideStirred) != 0 ||
-        now_ms - side.last_seen.load(std::memory_order_relaxed) >= calm_ms ||
-        (walkers.count != 0 && (walkers.marked(entry >> 1) || walkers.marked(lane.hashes[at])));
-    if (__builtin_expect(walks, 0)) {
-      walk(walkers, way.batch.packets, lane, at, entry);
+    const bool calm = side.generation.load(std::memory_order_relaxed) == way.all_calm &&
+                      hop < kHopEnd && (tcp_flags & kTcpStirring) == 0 &&
+                      (side.state.load(std::memory_order_relaxed) & kSideStirred) == 0 &&
+                      now_ms - side.last_seen.load(std::memory_order_relaxed) < calm_ms;
+    if (__builtin_expect(!calm, 0) && !is_calm(way, lane, at, entry)) {
+      walk(way, lane, at, entry);
       continue;
     }
     const NeighbourTable::Way out = neighbours.way(hop);
     Exit& exit = exits[out.port];
     if (__builtin_expect((!out.is_static && !is_confirmed(way, hop)) || ip_bytes > exit.mtu, 0)) {
-      walk(walkers, way.batch.packets, lane, at, entry);
+      walk(way, lane, at, entry);
       continue;
     }
     flows.count(side, ip_bytes, tcp_flags, now_ms);
@@ -406,6 +420,7 @@ void express(Batch& batch, const Tables& tables, States& states) noexcept {
   Way way{batch,
           tables,
           walkers,
+          tables.generation,
           tables.generation,
           FlowTable<V4>::clock_ms(batch.now),
           tables.generation << 16,
