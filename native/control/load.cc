@@ -58,6 +58,12 @@ bool rows_ok(const TableSet& t, uint32_t drivers, std::string* error) {
   for (uint32_t i = 0; i < t.size(Section::kSnatSources); ++i)
     if (!family_ok(t.snat_sources[i].family) || !port_ok(t.snat_sources[i].port))
       return fail(error, "a SNAT source row is wrong");
+  for (uint32_t i = 0; i < t.size(Section::kZones); ++i) {
+    const auto& z = t.zones[i];
+    if (z.id >= kZoneMax || z.source >= kZoneSourceCount || z.guaranteed > z.maximum ||
+        z.maximum > 100)
+      return fail(error, "a zone row is wrong");
+  }
   return true;
 }
 
@@ -196,6 +202,9 @@ bool table_set_check(const uint8_t* bytes, size_t size, TableSet* out, std::stri
       case Section::kSnatSources:
         ok = section(bytes, size, s, &out->snat_sources);
         break;
+      case Section::kZones:
+        ok = section(bytes, size, s, &out->zones) && s.count <= kZoneMax;
+        break;
     }
     if (!ok) {
       *error = std::string("table set: section ") + kSectionNames[i] + " is out of bounds";
@@ -220,6 +229,10 @@ std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::str
   const bool pickup = set.settings->tcp_pickup != 0;
   t->conntrack = {c.flows4, c.flows6, c.ports, t->services.get(),
                   c.seed,   c.hash,   pickup,  c.generation};
+  if (set.size(Section::kZones) != 0) {
+    t->conntrack.zones = {{set.zones, set.zones + set.size(Section::kZones)},
+                          {set.pod_ranges, set.pod_ranges + set.size(Section::kPodRanges)}};
+  }
   t->service.services = t->services.get();
   t->service.pickup = pickup;
   t->nat.services = t->services.get();
@@ -251,6 +264,15 @@ void load_apply(const TableSet& set, const LoadContext& c) {
   timers.sctp = s.sctp_ms;
   c.flows4->set_timers(timers);
   c.flows6->set_timers(timers);
+  ZoneShare shares[kZoneMax];
+  uint32_t zones = 1;
+  for (uint32_t i = 0; i < set.size(Section::kZones); ++i) {
+    const ZoneRow& z = set.zones[i];
+    shares[z.id] = {z.guaranteed, z.maximum};
+    zones = std::max(zones, z.id + 1u);
+  }
+  c.flows4->set_zones(shares, zones);
+  c.flows6->set_zones(shares, zones);
   c.neighbours->begin_statics();
   for (uint32_t i = 0; i < set.size(Section::kNeighbours); ++i) {
     const auto& n = set.neighbours[i];

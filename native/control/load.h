@@ -33,6 +33,7 @@ struct TableSet {
   const EndpointRow* endpoints;
   const PodRangeRow* pod_ranges;
   const SnatSourceRow* snat_sources;
+  const ZoneRow* zones;
   uint32_t count[kSectionCount];
 
   uint32_t size(Section s) const noexcept { return count[static_cast<uint32_t>(s)]; }

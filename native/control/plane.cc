@@ -49,7 +49,9 @@ bool Plane::make_flows(std::string* error) {
   FlowTable<V6>::Options v6{o.flow_capacity6, o.workers, o.huge};
   if (!o.flow_file.empty()) {
     flow_file_ = FlowFile::open(
-        {o.flow_file, o.flow_huge_directory, o.flow_capacity4, o.flow_capacity6}, error);
+        {o.flow_file, o.flow_huge_directory, FlowTable<V4>::record_count(o.flow_capacity4),
+         FlowTable<V6>::record_count(o.flow_capacity6)},
+        error);
     if (!flow_file_) {
       *error = "flow file " + *error;
       return false;

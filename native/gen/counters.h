@@ -16,6 +16,7 @@ enum class Counter : uint8_t {
   kFlowNew,
   kFlowExpired,
   kFlowForgotten,
+  kFlowEvicted,
   kFlowLostRace,
   kServiceNewFlow,
   kServicePickedUp,
@@ -32,7 +33,7 @@ enum class Counter : uint8_t {
   kFramesTaken,
   kFramesGiven,
 };
-inline constexpr uint32_t kCounterCount = 26;
+inline constexpr uint32_t kCounterCount = 27;
 inline constexpr const char* kCounterNames[] = {
     "packets_in",
     "packets_out",
@@ -45,6 +46,7 @@ inline constexpr const char* kCounterNames[] = {
     "flow_new",
     "flow_expired",
     "flow_forgotten",
+    "flow_evicted",
     "flow_lost_race",
     "service_new_flow",
     "service_picked_up",

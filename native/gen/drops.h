@@ -25,6 +25,7 @@ enum class Drop : uint8_t {
   kNotSyn,
   kBadTcpFlags,
   kFlowTableFull,
+  kFlowZoneFull,
   kFlowClash,
   kIcmpErrorWithoutFlow,
   kNoEndpoint,
@@ -55,7 +56,7 @@ enum class Drop : uint8_t {
   kFaultInjected,
   kShutdown,
 };
-inline constexpr uint32_t kDropCount = 49;
+inline constexpr uint32_t kDropCount = 50;
 inline constexpr const char* kDropNames[] = {
     "none",
     "short_frame",
@@ -77,6 +78,7 @@ inline constexpr const char* kDropNames[] = {
     "not_syn",
     "bad_tcp_flags",
     "flow_table_full",
+    "flow_zone_full",
     "flow_clash",
     "icmp_error_without_flow",
     "no_endpoint",

@@ -14,15 +14,16 @@ inline constexpr uint32_t kNetworkMax = 65535;
 inline constexpr uint32_t kServiceMax = 1048576;
 inline constexpr uint32_t kEndpointMax = 8388608;
 inline constexpr uint32_t kRouteMax = 1048576;
+inline constexpr uint32_t kZoneMax = 16;
 inline constexpr uint32_t kPortNone = 65535;
 inline constexpr uint32_t kIdNone = 4294967295;
 inline constexpr uint32_t kFrameHeadroom = 256;
 inline constexpr uint32_t kMaglevRingMin = 251;
 inline constexpr uint32_t kMaglevPerEndpoint = 100;
 
-enum class Section : uint8_t { kSettings, kPorts, kAddresses, kRoutes, kNeighbours, kServices, kEndpoints, kPodRanges, kSnatSources };
-inline constexpr uint32_t kSectionCount = 9;
-inline constexpr const char* kSectionNames[] = {"settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources"};
+enum class Section : uint8_t { kSettings, kPorts, kAddresses, kRoutes, kNeighbours, kServices, kEndpoints, kPodRanges, kSnatSources, kZones };
+inline constexpr uint32_t kSectionCount = 10;
+inline constexpr const char* kSectionNames[] = {"settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources", "zones"};
 
 enum class Masquerade : uint8_t { kNever, kNotFromPods, kAlways };
 inline constexpr uint32_t kMasqueradeCount = 3;
@@ -35,6 +36,10 @@ inline constexpr const char* kServiceVerdictNames[] = {"balance", "reject", "dro
 enum class ChecksumMode : uint8_t { kAuto, kTrust, kCompute };
 inline constexpr uint32_t kChecksumModeCount = 3;
 inline constexpr const char* kChecksumModeNames[] = {"auto", "trust", "compute"};
+
+enum class ZoneSource : uint8_t { kAny, kPods, kOutside };
+inline constexpr uint32_t kZoneSourceCount = 3;
+inline constexpr const char* kZoneSourceNames[] = {"any", "pods", "outside"};
 
 enum class HashKind : uint8_t { kSip13, kCrc32c };
 inline constexpr uint32_t kHashKindCount = 2;
@@ -265,6 +270,54 @@ static_assert(offsetof(SnatSourceRow, family) == 16);
 static_assert(offsetof(SnatSourceRow, pad) == 17);
 static_assert(offsetof(SnatSourceRow, port) == 18);
 static_assert(offsetof(SnatSourceRow, pad2) == 20);
+
+// A zone of the flow tables: what belongs to it (the first row that matches a new flow names its zone, else it is zone 0) and its shares of their capacity.
+struct ZoneRow {
+  uint16_t network;  // routing domain, when flags say so
+  uint8_t id;  // stable over publishes; below zone_max
+  uint8_t guaranteed;  // percent
+  uint8_t maximum;  // percent
+  uint8_t source;  // enum zone_source: whether the client is in a pod range
+  uint8_t flags;  // bit 0: of one network; bit 1: matches nothing by itself
+  uint8_t pad;
+};
+static_assert(sizeof(ZoneRow) == 8);
+static_assert(offsetof(ZoneRow, network) == 0);
+static_assert(offsetof(ZoneRow, id) == 2);
+static_assert(offsetof(ZoneRow, guaranteed) == 3);
+static_assert(offsetof(ZoneRow, maximum) == 4);
+static_assert(offsetof(ZoneRow, source) == 5);
+static_assert(offsetof(ZoneRow, flags) == 6);
+static_assert(offsetof(ZoneRow, pad) == 7);
+
+// What a zone holds of one flow table, summed over the workers.
+struct ZoneStateRow {
+  uint64_t closing;  // live now
+  uint64_t half_open;
+  uint64_t one_way;
+  uint64_t established;
+  uint64_t kept;  // ever
+  uint64_t refused;
+  uint64_t evicted_closing;
+  uint64_t evicted_half_open;
+  uint64_t evicted_one_way;
+  uint64_t evicted_established;
+  uint32_t guaranteed;  // records
+  uint32_t maximum;  // records
+};
+static_assert(sizeof(ZoneStateRow) == 88);
+static_assert(offsetof(ZoneStateRow, closing) == 0);
+static_assert(offsetof(ZoneStateRow, half_open) == 8);
+static_assert(offsetof(ZoneStateRow, one_way) == 16);
+static_assert(offsetof(ZoneStateRow, established) == 24);
+static_assert(offsetof(ZoneStateRow, kept) == 32);
+static_assert(offsetof(ZoneStateRow, refused) == 40);
+static_assert(offsetof(ZoneStateRow, evicted_closing) == 48);
+static_assert(offsetof(ZoneStateRow, evicted_half_open) == 56);
+static_assert(offsetof(ZoneStateRow, evicted_one_way) == 64);
+static_assert(offsetof(ZoneStateRow, evicted_established) == 72);
+static_assert(offsetof(ZoneStateRow, guaranteed) == 80);
+static_assert(offsetof(ZoneStateRow, maximum) == 84);
 
 // One connection, for flows and replay reports. Addresses and ports in network order as on the wire.
 struct FlowRow {

@@ -6,13 +6,14 @@
 
 #include "base/memory.h"
 #include "base/sum.h"
+#include "table/flow_lists.h"
 #include "table/flow_pool.h"
 #include "table/flow_table.h"
 #include "table/flow_wheel.h"
 
 namespace nodeplane {
 
-// What flow_table.cc, flow_keep.cc and flow_time.cc share and nobody else needs.
+// What flow_table.cc, flow_keep.cc, flow_time.cc and flow_evict.cc share and nobody else needs.
 
 inline constexpr uint32_t kFlowTimeoutMax =
     0x7fffffff;  // ages are 31 bits of milliseconds: 24 days
@@ -50,24 +51,38 @@ template <class F>
 struct FlowTable<F>::Impl {
   struct alignas(64) Worker {
     FlowWheel wheel;
+    FlowLists lists;
     uint32_t pending = kRecordNone;  // notices taken, not yet read
     bool leaping = false;            // time has leapt further than last_seen can tell
     uint32_t leap_ms = 0;
-    std::atomic<uint64_t> kept{0}, removed{0};               // by this worker
+    uint32_t turn = 0;                          // whose lists eviction looks at next
+    std::atomic<uint64_t> kept{0}, removed{0};  // by this worker
+    struct {
+      std::atomic<uint64_t> kept{0}, refused{0}, evicted[kFlowClassCount] = {};
+    } zones[kZoneMax];
     alignas(64) std::atomic<uint32_t> notices{kRecordNone};  // pushed by others
   };
-  Impl(FlowCold* cold, const Options& o, Epochs& e)
+  Impl(FlowCold* cold, uint32_t records, const Options& o, Epochs& e)
       : epochs(e),
-        pool(cold, o.capacity, o.workers, e),
+        pool(cold, records, o.workers, e),
+        zones(o.capacity, o.workers),
         workers(new Worker[o.workers]),
         worker_count(o.workers) {
-    for (uint32_t i = 0; i < o.workers; ++i) workers[i].wheel = FlowWheel(cold);
+    for (uint32_t i = 0; i < o.workers; ++i) {
+      workers[i].wheel = FlowWheel(cold);
+      workers[i].lists.attach(cold);
+    }
   }
   Epochs& epochs;
   FlowPool pool;
+  FlowZones zones;
   std::unique_ptr<Worker[]> workers;
   uint32_t worker_count;
   FlowRegion side_memory, cold_memory, index_memory;
 };
+
+inline void count_one(std::atomic<uint64_t>& counter) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
 
 }  // namespace nodeplane

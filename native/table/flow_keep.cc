@@ -40,7 +40,8 @@ void FlowTable<F>::fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow
   c.endpoint = flow.endpoint;
   c.snat_grant = flow.snat_grant;
   c.snat = flow.snat;
-  c.zone = 0;
+  c.zone = flow.zone;
+  c.list = kFlowListNone;
   c.protocol = flow.original.protocol;
   c.owner = static_cast<uint8_t>(worker);
   c.single = flow_key_equal(flow.original, flow.reply);
@@ -54,16 +55,19 @@ template <class F>
 KeepResult FlowTable<F>::keep(uint32_t worker, const NewFlow<F>& flow, Time now,
                               FlowRef* out) noexcept {
   auto& w = impl_->workers[worker];
-  const uint32_t record = impl_->pool.take(worker);
-  if (record == kRecordNone) {
+  const bool room = impl_->zones.take(worker, flow.zone);
+  const uint32_t record = room ? impl_->pool.take(worker) : kRecordNone;
+  if (__builtin_expect(record == kRecordNone, 0)) {
+    if (room) impl_->zones.give(worker, flow.zone);
     *out = find(flow.original, flow.original_hash);
-    return out->record == kRecordNone ? KeepResult::kFull : KeepResult::kExisting;
+    if (out->record != kRecordNone) return KeepResult::kExisting;
+    return room ? KeepResult::kDry : KeepResult::kFull;
   }
   fill(worker, record, flow, now);
   FlowCold& c = cold_[record];
   FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
                                  index_.second(c.hash[0]), index_.second(c.hash[1])};
-  KeepResult result = KeepResult::kFull;
+  KeepResult result = KeepResult::kDry;  // no room in the index, should that ever be
   // Nearly always the two first buckets suffice: whoever adds or removes a key holds its first one.
   for (const bool all : {false, true}) {
     const FlowLocks locks(buckets, all ? 4 : 2);
@@ -89,48 +93,58 @@ KeepResult FlowTable<F>::keep(uint32_t worker, const NewFlow<F>& flow, Time now,
   }
   if (result != KeepResult::kKept) {
     impl_->pool.give(worker, record);
+    impl_->zones.give(worker, flow.zone);
     return result;
   }
   *out = FlowRef{record, 0};
-  w.kept.store(w.kept.load(kRelaxed) + 1, kRelaxed);
+  count_one(w.kept);
+  count_one(w.zones[flow.zone].kept);
   w.wheel.start(now);
   const Time due =
       now + Time{timeout_ms(c.protocol, static_cast<uint32_t>(flow.state))} * kMillisecond;
   w.wheel.link(record, FlowWheel::tick_after(due));
+  w.lists.link(record, flow.state);
   return result;
 }
 
 template <class F>
 bool FlowTable<F>::forget(uint32_t worker, uint32_t record, Gone* gone) noexcept {
-  if (!remove(worker, record, gone)) return false;
+  if (!remove(worker, record, ~0u, gone)) return false;
   gone->expired = 0;
   return true;
 }
 
-// Under the first buckets' locks the record is live and indexed, or neither.
+// Under the first buckets' locks the record is live and indexed, or neither. False: it is not, or no
+// longer of one of `classes`.
 template <class F>
-bool FlowTable<F>::remove(uint32_t worker, uint32_t record, Gone* gone) noexcept {
+bool FlowTable<F>::remove(uint32_t worker, uint32_t record, uint32_t classes, Gone* gone) noexcept {
   FlowCold& c = cold_[record];
   FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
                                  index_.second(c.hash[0]), index_.second(c.hash[1])};
   for (const bool all : {false, true}) {
     const FlowLocks locks(buckets, all ? 4 : 2);
-    if (c.state.load(std::memory_order_acquire) == static_cast<uint32_t>(FlowState::kNone))
-      return false;
+    uint32_t state = c.state.load(std::memory_order_acquire);
+    if (state == static_cast<uint32_t>(FlowState::kNone)) return false;
     FlowSpot spots[2];
     if (!index_.locate(c.hash[0], record << 1, all, &spots[0])) continue;
     if (!c.single && !index_.locate(c.hash[1], record << 1 | 1, all, &spots[1])) continue;
-    // An exchange, so that a state change under way finds its expectation gone.
-    c.state.exchange(static_cast<uint32_t>(FlowState::kNone), std::memory_order_seq_cst);
+    do {
+      if ((classes >> static_cast<uint32_t>(flow_class(static_cast<FlowState>(state))) & 1) == 0)
+        return false;
+      // An exchange, so that a state change under way finds its expectation gone.
+    } while (!c.state.compare_exchange_weak(state, static_cast<uint32_t>(FlowState::kNone),
+                                            std::memory_order_seq_cst));
     index_.clear(spots[0]);
     if (!c.single) index_.clear(spots[1]);
     break;
   }
   auto& w = impl_->workers[worker];
-  w.removed.store(w.removed.load(kRelaxed) + 1, kRelaxed);
+  count_one(w.removed);
+  impl_->zones.give(worker, c.zone);
   *gone = Gone{c.snat_grant, c.snat, 1};
   if (c.owner == worker) {
     w.wheel.unlink(record);
+    w.lists.unlink(record);
     c.retired = 1;
     impl_->pool.retire(worker, record);
   } else {
@@ -143,7 +157,7 @@ template KeepResult FlowTable<V4>::keep(uint32_t, const NewFlow<V4>&, Time, Flow
 template KeepResult FlowTable<V6>::keep(uint32_t, const NewFlow<V6>&, Time, FlowRef*) noexcept;
 template bool FlowTable<V4>::forget(uint32_t, uint32_t, Gone*) noexcept;
 template bool FlowTable<V6>::forget(uint32_t, uint32_t, Gone*) noexcept;
-template bool FlowTable<V4>::remove(uint32_t, uint32_t, Gone*) noexcept;
-template bool FlowTable<V6>::remove(uint32_t, uint32_t, Gone*) noexcept;
+template bool FlowTable<V4>::remove(uint32_t, uint32_t, uint32_t, Gone*) noexcept;
+template bool FlowTable<V6>::remove(uint32_t, uint32_t, uint32_t, Gone*) noexcept;
 
 }  // namespace nodeplane

@@ -43,14 +43,13 @@ bool FlowPool::refill(Worker& w) noexcept {
   while (static_cast<uint32_t>(head) != kRecordNone) {
     const uint32_t first = static_cast<uint32_t>(head);
     // May be read while somebody else already uses the record: then the tag has moved on.
-    const uint32_t next = cold_[first].chunk_next.load(std::memory_order_relaxed);
+    const uint32_t next = cold_[first].back.load(std::memory_order_relaxed);
     const uint64_t want = ((head >> 32) + 1) << 32 | next;
     if (!chunks_.compare_exchange_weak(head, want, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
       continue;
     }
-    for (uint32_t r = first; r != kRecordNone;
-         r = cold_[r].pool_next.load(std::memory_order_relaxed)) {
+    for (uint32_t r = first; r != kRecordNone; r = cold_[r].next.load(std::memory_order_relaxed)) {
       w.cache[w.count++] = r;
     }
     return true;
@@ -66,7 +65,7 @@ bool FlowPool::refill(Worker& w) noexcept {
 void FlowPool::spill(Worker& w) noexcept {
   for (uint32_t i = 0; i < chunk_; ++i) {
     const uint32_t next = i + 1 < chunk_ ? w.cache[i + 1] : kRecordNone;
-    cold_[w.cache[i]].pool_next.store(next, std::memory_order_relaxed);
+    cold_[w.cache[i]].next.store(next, std::memory_order_relaxed);
   }
   const uint32_t first = w.cache[0];
   w.count -= chunk_;
@@ -74,7 +73,7 @@ void FlowPool::spill(Worker& w) noexcept {
   uint64_t head = chunks_.load(std::memory_order_relaxed);
   uint64_t want;
   do {
-    cold_[first].chunk_next.store(static_cast<uint32_t>(head), std::memory_order_relaxed);
+    cold_[first].back.store(static_cast<uint32_t>(head), std::memory_order_relaxed);
     want = ((head >> 32) + 1) << 32 | first;
   } while (!chunks_.compare_exchange_weak(head, want, std::memory_order_release,
                                           std::memory_order_relaxed));
@@ -82,7 +81,7 @@ void FlowPool::spill(Worker& w) noexcept {
 
 void FlowPool::retire(uint32_t worker, uint32_t record) noexcept {
   Worker& w = workers_[worker];
-  cold_[record].pool_next.store(w.open_first, std::memory_order_relaxed);
+  cold_[record].next.store(w.open_first, std::memory_order_relaxed);
   w.open_first = record;
   if (++w.open_count == kGroupMax) close_group(w);
 }
@@ -90,11 +89,11 @@ void FlowPool::retire(uint32_t worker, uint32_t record) noexcept {
 void FlowPool::close_group(Worker& w) noexcept {
   FlowCold& head = cold_[w.open_first];
   head.retired_at = epochs_.retire();
-  head.chunk_next.store(kRecordNone, std::memory_order_relaxed);
+  head.back.store(kRecordNone, std::memory_order_relaxed);
   if (w.closed_first == kRecordNone)
     w.closed_first = w.open_first;
   else
-    cold_[w.closed_last].chunk_next.store(w.open_first, std::memory_order_relaxed);
+    cold_[w.closed_last].back.store(w.open_first, std::memory_order_relaxed);
   w.closed_last = w.open_first;
   w.open_first = kRecordNone;
   w.open_count = 0;
@@ -112,10 +111,10 @@ void FlowPool::reclaim(uint32_t worker) noexcept {
     const uint32_t first = w.closed_first;
     if (cold_[first].retired_at >= w.safe) w.safe = epochs_.safe();
     if (cold_[first].retired_at >= w.safe) return;
-    w.closed_first = cold_[first].chunk_next.load(std::memory_order_relaxed);
+    w.closed_first = cold_[first].back.load(std::memory_order_relaxed);
     if (w.closed_first == kRecordNone) w.closed_last = kRecordNone;
     for (uint32_t r = first; r != kRecordNone; ++records) {
-      const uint32_t next = cold_[r].pool_next.load(std::memory_order_relaxed);
+      const uint32_t next = cold_[r].next.load(std::memory_order_relaxed);
       // A worker may have posted a notice just before the removal. Whoever could do so has passed a
       // quiescent point by now, so a mark that is still missing here will not come any more.
       if (cold_[r].posted.load(std::memory_order_acquire) != 0)

@@ -8,16 +8,18 @@
 namespace nodeplane {
 
 inline constexpr uint16_t kTimerSlotNone = 0xffff;
+inline constexpr uint8_t kFlowListNone = 0xff;
 
 // The cold line of a connection: what a hit does not need. Ids and hashes are immutable from commit to
-// retirement, the timer belongs to the worker that kept the record (its owner). `state` commits: it is
+// retirement, timer and list belong to the worker that kept the record (its owner). `state` commits: it is
 // stored last when a record is made, and first when one is removed (docs/survival.md).
 struct alignas(64) FlowCold {
   std::atomic<uint32_t> state;  // FlowState; kNone: not live
   uint32_t hash[2];             // of the two keys: where the index holds them
   uint32_t service, endpoint;
   uint32_t snat_grant;
-  uint16_t zone;
+  uint8_t zone;  // an accounting label, no part of the key
+  uint8_t list;  // of its zone and class (FlowLists), or none: as the owner last saw it
   uint8_t snat;
   uint8_t protocol;
   uint8_t owner;
@@ -31,8 +33,8 @@ struct alignas(64) FlowCold {
     };
     uint64_t retired_at;  // epoch, of the first record of a group in limbo
   };
-  std::atomic<uint32_t> pool_next;    // in a free chunk or a limbo group
-  std::atomic<uint32_t> chunk_next;   // of the first record: the next chunk or group
+  std::atomic<uint32_t> next;         // in its list; free: in its chunk; in limbo: in its group
+  std::atomic<uint32_t> back;         // in its list; of a chunk's or group's first: the next one
   std::atomic<uint32_t> notice_next;  // in the owner's stack of notices
   std::atomic<uint8_t> posted;        // is in that stack
   uint8_t retired;                    // owner only: has gone to limbo

@@ -76,7 +76,8 @@ uint32_t* FlowTable<F>::Restorer::reason(uint32_t record) noexcept {
   const FlowCold& c = cold(record);
   const uint32_t state = c.state.load(kRelaxed);
   if (c.check != flow_check<F>({s[0].key, s[1].key, c.service, c.endpoint, c.zone, c.snat}) ||
-      !keys_fit(F::kFamily, s[0].key, s[1].key, c.snat) || !state_fits(state, s[0].key.protocol))
+      !keys_fit(F::kFamily, s[0].key, s[1].key, c.snat) || c.zone >= kZoneMax ||
+      !state_fits(state, s[0].key.protocol))
     return &counts.damaged;
   for (uint32_t d = 0; d < 2; ++d) {
     const uint32_t stamp = s[d].generation.load(kRelaxed);
@@ -216,6 +217,8 @@ void FlowTable<F>::Restorer::leave(uint32_t record) noexcept {
   }
   auto& w = table.impl_->workers[c.owner];
   w.wheel.unlink(record);
+  w.lists.unlink(record);
+  table.impl_->zones.give(c.owner, c.zone);
   w.kept.store(w.kept.load(kRelaxed) - 1, kRelaxed);
   if (c.snat != 0) from.ports->give(0, c.snat_grant);
 }
@@ -229,8 +232,10 @@ void FlowTable<F>::Restorer::enlist(uint32_t record) noexcept {
   c.timer_slot = kTimerSlotNone;
   auto& w = table.impl_->workers[c.owner];
   w.kept.store(w.kept.load(kRelaxed) + 1, kRelaxed);
+  table.impl_->zones.count_in(c.zone);
   w.wheel.start(from.now);
   w.wheel.link(record, FlowWheel::tick_after(table.deadline(record, from.now)));
+  w.lists.link(record, table.state_of(record));
 }
 
 template <class F>

@@ -30,6 +30,27 @@ constexpr bool flow_finished(FlowState s) noexcept {
   return s == FlowState::kTimeWait || s == FlowState::kClosed || s == FlowState::kLastAck;
 }
 
+// What a connection is worth when the table is full, least first: the order of eviction.
+enum class FlowClass : uint8_t { kClosing, kHalfOpen, kOneWay, kEstablished };
+inline constexpr uint32_t kFlowClassCount = 4;
+
+// A stream that was picked up is half-open until its reply is seen.
+constexpr FlowClass flow_class(FlowState s) noexcept {
+  switch (s) {
+    case FlowState::kSynSent:
+    case FlowState::kSynReceived:
+    case FlowState::kPickedUp:
+      return FlowClass::kHalfOpen;
+    case FlowState::kUnreplied:
+      return FlowClass::kOneWay;
+    case FlowState::kEstablished:
+    case FlowState::kReplied:
+      return FlowClass::kEstablished;
+    default:
+      return FlowClass::kClosing;
+  }
+}
+
 // The TCP state machine of a middle box: flags only, no windows, so that a packet whose tuple
 // matches is always translated. `other_fin`: the opposite direction has sent FIN.
 constexpr FlowState next_tcp_state(FlowState s, uint8_t direction, uint8_t flags,

@@ -8,7 +8,9 @@ namespace nodeplane {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr uint32_t kCapacityMax = 1u << 30;     // an entry is record << 1 | direction
+constexpr uint32_t kCapacityMax = 1u << 30;  // an entry is record << 1 | direction
+// Records beyond the capacity, for those that were removed and wait: some batches of new flows.
+constexpr uint32_t kReserveShare = 32, kReserveMin = 512, kReserveMax = 1u << 17;
 constexpr uint32_t kTimeoutUntilSet = 120'000;  // before control has said anything
 
 }  // namespace
@@ -19,18 +21,24 @@ template <class F>
 FlowTable<F>::~FlowTable() = default;
 
 template <class F>
+uint32_t FlowTable<F>::record_count(uint32_t capacity) noexcept {
+  return capacity + std::clamp(capacity / kReserveShare, kReserveMin, kReserveMax);
+}
+
+template <class F>
 std::unique_ptr<FlowTable<F>> FlowTable<F>::create(const Options& o, Epochs& epochs,
                                                    std::string* error) {
   if (o.capacity == 0 || o.capacity > kCapacityMax || o.workers == 0 || o.workers > kWorkerMax) {
     *error = "flow table: capacity must be 1 to 2^30, workers 1 to 64";
     return nullptr;
   }
-  const uint32_t buckets = FlowIndex::buckets_for(o.capacity);
   const bool own = o.records.sides == nullptr;
+  const uint32_t records = own ? record_count(o.capacity) : o.records.capacity;
+  const uint32_t buckets = FlowIndex::buckets_for(o.capacity);
   FlowRegion sides, cold, index(sizeof(FlowBucket) * buckets, o.huge);
   if (own) {
-    sides = FlowRegion(sizeof(Side) * 2 * o.capacity, o.huge);
-    cold = FlowRegion(sizeof(FlowCold) * o.capacity, o.huge);
+    sides = FlowRegion(sizeof(Side) * 2 * records, o.huge);
+    cold = FlowRegion(sizeof(FlowCold) * records, o.huge);
   }
   if ((own && (sides.base == nullptr || cold.base == nullptr)) || index.base == nullptr) {
     *error = "flow table: no memory for " + std::to_string(o.capacity) + " connections";
@@ -40,7 +48,7 @@ std::unique_ptr<FlowTable<F>> FlowTable<F>::create(const Options& o, Epochs& epo
   t->sides_ = own ? reinterpret_cast<Side*>(sides.base) : o.records.sides;
   t->cold_ = own ? reinterpret_cast<FlowCold*>(cold.base) : o.records.cold;
   t->index_.attach(reinterpret_cast<FlowBucket*>(index.base), buckets, t->cold_);
-  t->impl_ = std::make_unique<Impl>(t->cold_, o, epochs);
+  t->impl_ = std::make_unique<Impl>(t->cold_, records, o, epochs);
   t->impl_->side_memory = std::move(sides);
   t->impl_->cold_memory = std::move(cold);
   t->impl_->index_memory = std::move(index);
@@ -61,7 +69,32 @@ uint32_t FlowTable<F>::live() const noexcept {
 
 template <class F>
 uint32_t FlowTable<F>::capacity() const noexcept {
-  return impl_->pool.capacity();
+  return impl_->zones.capacity();
+}
+
+template <class F>
+void FlowTable<F>::set_zones(const ZoneShare* shares, uint32_t count) noexcept {
+  impl_->zones.set(shares, count);
+}
+
+template <class F>
+void FlowTable<F>::zone_state(uint8_t zone, ZoneStateRow* row) const noexcept {
+  *row = ZoneStateRow{};
+  row->guaranteed = impl_->zones.guaranteed(zone);
+  row->maximum = impl_->zones.maximum(zone);
+  for (uint32_t i = 0; i < impl_->worker_count; ++i) {
+    const auto& w = impl_->workers[i];
+    const auto& counts = w.zones[zone];
+    uint64_t* const live[] = {&row->closing, &row->half_open, &row->one_way, &row->established};
+    uint64_t* const evicted[] = {&row->evicted_closing, &row->evicted_half_open,
+                                 &row->evicted_one_way, &row->evicted_established};
+    for (uint32_t c = 0; c < kFlowClassCount; ++c) {
+      *live[c] += w.lists.count(FlowLists::number(zone, static_cast<FlowClass>(c)));
+      *evicted[c] += counts.evicted[c].load(kRelaxed);
+    }
+    row->kept += counts.kept.load(kRelaxed);
+    row->refused += counts.refused.load(kRelaxed);
+  }
 }
 
 template <class F>

@@ -11,6 +11,7 @@
 #include "table/flow_record.h"
 #include "table/flow_restore.h"
 #include "table/flow_state.h"
+#include "table/flow_zones.h"
 
 namespace nodeplane {
 
@@ -32,6 +33,7 @@ struct NewFlow {
   uint32_t generation;
   uint32_t snat_grant;  // ~0 without
   uint8_t snat;         // masqueraded
+  uint8_t zone;
   FlowState state;
   uint8_t tcp_flags;
 };
@@ -41,7 +43,9 @@ struct FlowRef {
   uint8_t direction = 0;
 };
 
-enum class KeepResult : uint8_t { kKept, kExisting, kClash, kFull };
+// kFull: the table, or the zone, has no room for one more; something may be evicted. kDry: it has, but
+// every free record still waits until no worker can see it.
+enum class KeepResult : uint8_t { kKept, kExisting, kClash, kFull, kDry };
 
 // What went away, so that its owner can give back what it held.
 struct Gone {
@@ -81,6 +85,12 @@ class FlowTable {
   Side& side_at(uint32_t entry) const noexcept { return sides_[entry]; }
   // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's, `out`.
   KeepResult keep(uint32_t worker, const NewFlow<F>& flow, Time now, FlowRef* out) noexcept;
+  // Makes room for a new connection of `zone` when keep found none: the oldest of the least class
+  // gives way, of the zone that is most over its guarantee (of this zone, when it is at its maximum).
+  // An established connection does so only for a zone within its guarantee. False: nothing may.
+  bool evict(uint32_t worker, uint8_t zone, Gone* gone) noexcept;
+  // A new connection of `zone` was refused: counts it. True: because of the zone's maximum.
+  bool refuse(uint32_t worker, uint8_t zone) noexcept;
   // Removes the whole connection now. `gone` says what it held; false: somebody else was faster.
   bool forget(uint32_t worker, uint32_t record, Gone* gone) noexcept;
   // A packet of `bytes` IP bytes with these TCP flags was seen: counters, last seen, state machine.
@@ -100,6 +110,8 @@ class FlowTable {
   // to gone[] (room for budget) and says how many. `more`: visits are still due.
   uint32_t expire(uint32_t worker, Time now, uint32_t budget, Gone* gone, bool* more) noexcept;
   void set_timers(const FlowTimers& timers) noexcept;  // by control, relaxed words
+  // By control: shares of the zones below `count`, the others' without limit or guarantee.
+  void set_zones(const ZoneShare* shares, uint32_t count) noexcept;
   // When this worker's wheel is next due, for a sleeping worker; ~0 never.
   Time next_due(uint32_t worker) const noexcept;
 
@@ -119,6 +131,10 @@ class FlowTable {
   // Rows of live connections from record *cursor on, at most max; cursor ~0 at the end. May run
   // beside workers; rows are whole, counters approximate.
   uint32_t dump(uint32_t* cursor, FlowRow* rows, uint32_t max, Time now) const noexcept;
+  void zone_state(uint8_t zone, ZoneStateRow* row) const noexcept;
+  // Records in memory: the capacity, and some that wait until no worker can see them while others
+  // take their place.
+  static uint32_t record_count(uint32_t capacity) noexcept;
 
  private:
   enum TimerClass : uint8_t { kTimerTcp, kTimerUdp, kTimerIcmp, kTimerSctp, kTimerClasses };
@@ -134,7 +150,12 @@ class FlowTable {
   struct Impl;
   FlowTable();
   void fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow, Time now) noexcept;
-  bool remove(uint32_t worker, uint32_t record, Gone* gone) noexcept;
+  bool remove(uint32_t worker, uint32_t record, uint32_t classes, Gone* gone) noexcept;
+  bool evict_from(uint32_t worker, uint8_t zone, uint32_t classes, uint32_t* looks,
+                  Gone* gone) noexcept;
+  bool evict_own(uint32_t worker, uint8_t list, uint32_t* looks, Gone* gone) noexcept;
+  bool evict_other(uint32_t worker, uint32_t other, uint8_t list, uint32_t* looks,
+                   Gone* gone) noexcept;
   void stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t protocol, Time now) noexcept;
   void copy_state(uint32_t record) noexcept;
   void post(uint32_t record) noexcept;

@@ -29,12 +29,14 @@ void FlowTable<F>::stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t pro
   } while (!c.state.compare_exchange_weak(before, after, std::memory_order_acq_rel,
                                           std::memory_order_acquire));
   copy_state(ref.record);
+  auto& w = impl_->workers[worker];
+  if (c.owner == worker) w.lists.move(ref.record, static_cast<FlowState>(after));
   const uint32_t left = timeout_ms(protocol, after);
   if (left >= timeout_ms(protocol, before)) return;  // the next visit puts it right
   if (c.owner != worker) return post(ref.record);
   const uint64_t due = FlowWheel::tick_after(now + Time{left} * kMillisecond);
-  FlowWheel& wheel = impl_->workers[worker].wheel;
-  if (c.timer_slot == kTimerSlotNone || wheel.due_by(ref.record, due)) return;
+  FlowWheel& wheel = w.wheel;
+  if (c.timer_slot == kTimerSlotNone || w.wheel.due_by(ref.record, due)) return;
   wheel.unlink(ref.record);
   wheel.link(ref.record, due);
 }
@@ -69,19 +71,22 @@ void FlowTable<F>::post(uint32_t record) noexcept {
 template <class F>
 void FlowTable<F>::read_notice(uint32_t worker, uint32_t record, Time now) noexcept {
   FlowCold& c = cold_[record];
-  FlowWheel& wheel = impl_->workers[worker].wheel;
+  auto& w = impl_->workers[worker];
   c.posted.exchange(0, std::memory_order_acq_rel);  // before the state: a later change posts anew
   if (c.retired) return;
-  if (c.state.load(std::memory_order_acquire) == static_cast<uint32_t>(FlowState::kNone)) {
-    wheel.unlink(record);
+  const FlowState state = state_of(record);
+  if (state == FlowState::kNone) {
+    w.wheel.unlink(record);
+    w.lists.unlink(record);
     c.retired = 1;
     impl_->pool.retire(worker, record);
     return;
   }
+  w.lists.move(record, state);
   const uint64_t due = FlowWheel::tick_after(deadline(record, now));
-  if (wheel.due_by(record, due)) return;
-  wheel.unlink(record);
-  wheel.link(record, due);
+  if (w.wheel.due_by(record, due)) return;
+  w.wheel.unlink(record);
+  w.wheel.link(record, due);
 }
 
 // The younger direction counts. A side may have been seen a little after `now`, by a worker whose
@@ -103,7 +108,8 @@ Time FlowTable<F>::deadline(uint32_t record, Time now) const noexcept {
 template <class F>
 bool FlowTable<F>::visit(uint32_t worker, uint32_t record, Time now, Gone* gone) noexcept {
   auto& w = impl_->workers[worker];
-  if (state_of(record) == FlowState::kNone) return false;  // its notice is on the way
+  const FlowState state = state_of(record);
+  if (state == FlowState::kNone) return false;  // its notice is on the way
   bool over = deadline(record, now) <= now;
   if (w.leaping && !over) {  // ages have gone round: only what was seen since the leap lives
     const uint32_t from = w.leap_ms - kSkewMax;
@@ -113,7 +119,8 @@ bool FlowTable<F>::visit(uint32_t worker, uint32_t record, Time now, Gone* gone)
       if (sides_[record << 1 | d].last_seen.load(kRelaxed) - from <= until - from) over = false;
     }
   }
-  if (over) return remove(worker, record, gone);
+  if (over) return remove(worker, record, ~0u, gone);
+  w.lists.move(record, state);
   w.wheel.link(record, FlowWheel::tick_after(deadline(record, now)));
   return false;
 }

@@ -4,10 +4,12 @@ import { networkMax } from "../gen/layout.js";
 import type { EndpointId, ServiceId } from "../kit/brand.js";
 import { NodeplaneError } from "../kit/error.js";
 import { compareEndpoints, defaultNetwork, type Endpoint, endpointKey } from "../model/service.js";
+import { defaultZone, type Zone } from "../model/settings.js";
+import { zoneIds } from "./zones.js";
 
 /** A name and the id that stands for it. An endpoint's key is its service's and its place. */
 export interface Naming {
-  readonly kind: "network" | "service" | "endpoint";
+  readonly kind: "network" | "zone" | "service" | "endpoint";
   readonly key: string;
   readonly id: number;
 }
@@ -46,6 +48,8 @@ class Pool {
 /** What one compile wants to name. Nothing is kept unless it is published and committed. */
 export interface Draft {
   network(name: string): number;
+  /** Zones' names by id, these included. */
+  zones(wished: Readonly<Record<string, Zone>>): string[];
   /** `endpoints` sorted, each once. */
   service(key: string, label: string, endpoints: readonly Endpoint[]): Named;
   /** What commit will name. Who keeps ids in a file writes these before the tables are published. */
@@ -61,12 +65,14 @@ export class IdDirectory {
   readonly #endpoints: Pool;
   #labels: string[] = [];
   #networks: string[] = [defaultNetwork];
+  #zones: string[] = [defaultZone];
   /** Names of an earlier process, until the first commit: what that does not name is given back. */
   #remembered = { service: new Map<string, number>(), endpoint: new Map<string, number>() };
 
   constructor(remembered: Iterable<Naming> = []) {
     for (const { kind, key, id } of remembered) {
       if (kind === "network") this.#networks[id] = key;
+      else if (kind === "zone") this.#zones[id] = key;
       else this.#remembered[kind].set(key, id);
     }
     this.#services = new Pool([...this.#remembered.service.values()]);
@@ -82,6 +88,10 @@ export class IdDirectory {
     return this.#networks[id];
   }
 
+  zoneOf(id: number): string | undefined {
+    return this.#zones[id];
+  }
+
   draft(): Draft {
     const next = new Map<string, Named>();
     const services = this.#services.fork();
@@ -92,6 +102,8 @@ export class IdDirectory {
     const remembered = this.#remembered;
     const entries = this.#entries;
     const networksBefore = this.#networks.length;
+    const zonesBefore = this.#zones;
+    let zones = this.#zones;
     const keyOf = (service: string, endpoint: Endpoint): string =>
       `${service} ${endpointKey(endpoint)}`;
     /** Names of `all` that `others` does not have. */
@@ -117,6 +129,8 @@ export class IdDirectory {
       *named() {
         for (let id = networksBefore; id < networks.length; id++)
           yield { kind: "network", key: networks[id] as string, id };
+        for (const [id, key] of zones.entries())
+          if (zonesBefore[id] !== key) yield { kind: "zone", key, id };
         yield* without(next, entries, (kind, key) => remembered[kind].has(key));
       },
       *freed() {
@@ -130,6 +144,10 @@ export class IdDirectory {
         for (const kind of ["service", "endpoint"] as const)
           for (const [key, id] of remembered[kind])
             if (!used[kind].has(id)) yield { kind, key, id };
+      },
+      zones(wished) {
+        zones = zoneIds(zonesBefore, wished);
+        return zones;
       },
       network(name) {
         const known = networks.indexOf(name);
@@ -173,6 +191,7 @@ export class IdDirectory {
         endpoints.commit(gone);
         this.#entries = next;
         this.#networks = networks;
+        this.#zones = zones;
         labels.forEach((label, id) => {
           this.#labels[id] = label;
         });

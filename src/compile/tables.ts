@@ -32,6 +32,8 @@ import {
   writeSettingsRow,
   writeSnatSourceRow,
   writeTablesHeader,
+  writeZoneRow,
+  zoneRowSize,
 } from "../gen/layout.js";
 import { check } from "../kit/check.js";
 import { NodeplaneError } from "../kit/error.js";
@@ -51,6 +53,7 @@ import {
   virtualRow,
 } from "./routes.js";
 import { echoRow, endpointRow, type Front, frontsOf, serviceRow } from "./services.js";
+import { zoneRows } from "./zones.js";
 
 export type { Model } from "../model/model.js";
 
@@ -288,6 +291,12 @@ export function compile(
       snatSourceRowSize,
       snatSourceRows(model.ports, model.node, idOf),
       writeSnatSourceRow,
+    ),
+    rowsOf(
+      Section.zones,
+      zoneRowSize,
+      zoneRows(model.settings.flows.zones, draft.zones(model.settings.flows.zones), networkId),
+      writeZoneRow,
     ),
   ]);
   return {

@@ -1,4 +1,6 @@
 // What the parts of a configuration say of each other. Works on drafts: null items were reported.
+
+import { zoneMax } from "../gen/layout.js";
 import type { IpText, PrefixText } from "../kit/brand.js";
 import {
   type Address,
@@ -9,6 +11,7 @@ import {
   maskPrefix,
   prefixHolds,
 } from "../kit/ip.js";
+import { defaultZone } from "../model/settings.js";
 import { checkMemif, modeProblem } from "./memif.js";
 import type { Draft, Say } from "./parse.js";
 import { driverKeys, type PortConfig } from "./schema.js";
@@ -44,6 +47,7 @@ export function checkReferences(
   checkNeighbours(draft, known, say);
   checkNode(draft, say);
   checkSections(draft, say);
+  checkZones(draft, say);
 }
 
 function checkPorts(draft: Draft, known: Known, say: Say): void {
@@ -209,7 +213,7 @@ function checkNode(draft: Draft, say: Say): void {
 }
 
 function checkSections(draft: Draft, say: Say): void {
-  const { workers, flows, copy } = draft.sections;
+  const { workers, copy } = draft.sections;
   if (workers.pin.length > 0 && workers.pin.length !== workers.count) {
     say(["workers", "pin"], `names ${workers.pin.length} CPUs for ${workers.count} workers`);
   }
@@ -219,15 +223,34 @@ function checkSections(draft: Draft, say: Say): void {
   copy.queues.forEach((queue, i) => {
     if (copy.queues.indexOf(queue) < i) say(["copy", "queues", i], `${queue} is given twice`, code);
   });
+}
+
+function checkZones(draft: Draft, say: Say): void {
+  const { zones } = draft.sections.flows;
+  const networks = new Set(draft.ports.map((port) => port?.network));
+  const at = ["flows", "zones"];
   let sum = 0;
-  for (const [name, zone] of Object.entries(flows.zones)) {
-    if (zone.guaranteed > zone.maximum) {
+  for (const [name, zone] of Object.entries(zones)) {
+    const { network, from, guaranteed, maximum } = zone;
+    if (guaranteed > maximum)
+      say([...at, name, "guaranteed"], `${guaranteed} is above the maximum of ${maximum}`);
+    sum += guaranteed;
+    // Such keys of an object lose their place, and the first zone that matches counts.
+    if (/^\d+$/.test(name)) say([...at, name], "a zone's name is no number");
+    const isClaiming = network !== undefined || from !== undefined;
+    if (isClaiming === (name === defaultZone))
       say(
-        ["flows", "zones", name, "guaranteed"],
-        `${zone.guaranteed} is above the maximum of ${zone.maximum}`,
+        [...at, name],
+        isClaiming
+          ? "what no zone claims is in it: it has no network and no from"
+          : "needs a network, or from: what belongs to it",
       );
-    }
-    sum += zone.guaranteed;
+    if (network !== undefined && !networks.has(network))
+      say([...at, name, "network"], `no port is in network ${network}`, code);
+    if (from !== undefined && draft.node.podCIDRs.length === 0)
+      say([...at, name, "from"], "there are no node.podCIDRs to tell by", code);
   }
-  if (sum > 100) say(["flows", "zones"], `guarantees add up to ${sum} percent`);
+  if (sum > 100) say(at, `guarantees add up to ${sum} percent`);
+  const count = Object.keys(zones).length + (zones[defaultZone] === undefined ? 1 : 0);
+  if (count > zoneMax) say(at, `there may be ${zoneMax} zones, the default one included`);
 }

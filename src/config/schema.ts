@@ -168,6 +168,8 @@ const timers = z.strictObject({
   sctp: timer("sctp"),
 });
 const zone = z.strictObject({
+  network: name.optional(),
+  from: oneOf("podCIDRs", "outside").optional(),
   guaranteed: whole(0, 100).default(0),
   maximum: whole(1, 100).default(100),
 });

@@ -9,14 +9,15 @@ export const networkMax = 65535;
 export const serviceMax = 1048576;
 export const endpointMax = 8388608;
 export const routeMax = 1048576;
+export const zoneMax = 16;
 export const portNone = 65535;
 export const idNone = 4294967295;
 export const frameHeadroom = 256;
 export const maglevRingMin = 251;
 export const maglevPerEndpoint = 100;
 
-export const sectionNames = ["settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources"] as const;
-export const Section = { settings: 0, ports: 1, addresses: 2, routes: 3, neighbours: 4, services: 5, endpoints: 6, podRanges: 7, snatSources: 8 } as const;
+export const sectionNames = ["settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources", "zones"] as const;
+export const Section = { settings: 0, ports: 1, addresses: 2, routes: 3, neighbours: 4, services: 5, endpoints: 6, podRanges: 7, snatSources: 8, zones: 9 } as const;
 
 export const masqueradeNames = ["never", "not_from_pods", "always"] as const;
 export const Masquerade = { never: 0, notFromPods: 1, always: 2 } as const;
@@ -26,6 +27,9 @@ export const ServiceVerdict = { balance: 0, reject: 1, drop: 2 } as const;
 
 export const checksumModeNames = ["auto", "trust", "compute"] as const;
 export const ChecksumMode = { auto: 0, trust: 1, compute: 2 } as const;
+
+export const zoneSourceNames = ["any", "pods", "outside"] as const;
+export const ZoneSource = { any: 0, pods: 1, outside: 2 } as const;
 
 export const hashKindNames = ["sip13", "crc32c"] as const;
 export const HashKind = { sip13: 0, crc32c: 1 } as const;
@@ -410,6 +414,92 @@ export function readSnatSourceRow(view: DataView, at: number): SnatSourceRow {
     address: new Uint8Array(view.buffer, view.byteOffset + at + 0, 16).slice(),
     family: view.getUint8(at + 16),
     port: view.getUint16(at + 18, true),
+  };
+}
+
+/** A zone of the flow tables: what belongs to it (the first row that matches a new flow names its zone, else it is zone 0) and its shares of their capacity. */
+export interface ZoneRow {
+  /** routing domain, when flags say so */
+  network: number;
+  /** stable over publishes; below zone_max */
+  id: number;
+  /** percent */
+  guaranteed: number;
+  /** percent */
+  maximum: number;
+  /** enum zone_source: whether the client is in a pod range */
+  source: number;
+  /** bit 0: of one network; bit 1: matches nothing by itself */
+  flags: number;
+}
+export const zoneRowSize = 8;
+export function writeZoneRow(view: DataView, at: number, row: ZoneRow): void {
+  view.setUint16(at + 0, row.network, true);
+  view.setUint8(at + 2, row.id);
+  view.setUint8(at + 3, row.guaranteed);
+  view.setUint8(at + 4, row.maximum);
+  view.setUint8(at + 5, row.source);
+  view.setUint8(at + 6, row.flags);
+}
+export function readZoneRow(view: DataView, at: number): ZoneRow {
+  return {
+    network: view.getUint16(at + 0, true),
+    id: view.getUint8(at + 2),
+    guaranteed: view.getUint8(at + 3),
+    maximum: view.getUint8(at + 4),
+    source: view.getUint8(at + 5),
+    flags: view.getUint8(at + 6),
+  };
+}
+
+/** What a zone holds of one flow table, summed over the workers. */
+export interface ZoneStateRow {
+  /** live now */
+  closing: bigint;
+  halfOpen: bigint;
+  oneWay: bigint;
+  established: bigint;
+  /** ever */
+  kept: bigint;
+  refused: bigint;
+  evictedClosing: bigint;
+  evictedHalfOpen: bigint;
+  evictedOneWay: bigint;
+  evictedEstablished: bigint;
+  /** records */
+  guaranteed: number;
+  /** records */
+  maximum: number;
+}
+export const zoneStateRowSize = 88;
+export function writeZoneStateRow(view: DataView, at: number, row: ZoneStateRow): void {
+  view.setBigUint64(at + 0, row.closing, true);
+  view.setBigUint64(at + 8, row.halfOpen, true);
+  view.setBigUint64(at + 16, row.oneWay, true);
+  view.setBigUint64(at + 24, row.established, true);
+  view.setBigUint64(at + 32, row.kept, true);
+  view.setBigUint64(at + 40, row.refused, true);
+  view.setBigUint64(at + 48, row.evictedClosing, true);
+  view.setBigUint64(at + 56, row.evictedHalfOpen, true);
+  view.setBigUint64(at + 64, row.evictedOneWay, true);
+  view.setBigUint64(at + 72, row.evictedEstablished, true);
+  view.setUint32(at + 80, row.guaranteed, true);
+  view.setUint32(at + 84, row.maximum, true);
+}
+export function readZoneStateRow(view: DataView, at: number): ZoneStateRow {
+  return {
+    closing: view.getBigUint64(at + 0, true),
+    halfOpen: view.getBigUint64(at + 8, true),
+    oneWay: view.getBigUint64(at + 16, true),
+    established: view.getBigUint64(at + 24, true),
+    kept: view.getBigUint64(at + 32, true),
+    refused: view.getBigUint64(at + 40, true),
+    evictedClosing: view.getBigUint64(at + 48, true),
+    evictedHalfOpen: view.getBigUint64(at + 56, true),
+    evictedOneWay: view.getBigUint64(at + 64, true),
+    evictedEstablished: view.getBigUint64(at + 72, true),
+    guaranteed: view.getUint32(at + 80, true),
+    maximum: view.getUint32(at + 84, true),
   };
 }
 

@@ -27,4 +27,4 @@ export interface Loaded {
 
 export type { DriverName, Neighbour, Node, Port, Route } from "./port.js";
 export type { Endpoint, Protocol, Service, Verdict } from "./service.js";
-export type { CopySettings, FlowTimers, Settings, WorkerMode, ZoneShare } from "./settings.js";
+export type { CopySettings, FlowTimers, Settings, WorkerMode, Zone } from "./settings.js";

@@ -32,8 +32,15 @@ export const defaultTimers: FlowTimers = {
   sctp: 210_000,
 };
 
-/** Percent of the flow table's capacity. */
-export interface ZoneShare {
+/** What no zone claims is in this one; it may have shares, and nothing else. */
+export const defaultZone = "default";
+
+/** What belongs to a zone of the flow tables, and its shares in percent of their capacity. */
+export interface Zone {
+  /** Flows that come in by ports of this network. */
+  readonly network?: string | undefined;
+  /** Flows whose client is in node.podCIDRs, or is not. */
+  readonly from?: "podCIDRs" | "outside" | undefined;
   readonly guaranteed: number;
   readonly maximum: number;
 }
@@ -88,7 +95,8 @@ export interface Settings {
     /** Path of the flow file, or null: the default one. */
     readonly file: string | null;
     readonly timers: FlowTimers;
-    readonly zones: Readonly<Record<string, ZoneShare>>;
+    /** In order: the first that matches. */
+    readonly zones: Readonly<Record<string, Zone>>;
   };
   readonly tcp: { readonly pickup: boolean };
   readonly nat: { readonly portLow: number; readonly portHigh: number };

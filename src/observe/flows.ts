@@ -32,6 +32,7 @@ export interface Flow {
 export interface Names {
   labelOf(service: number): string | undefined;
   networkOf(network: number): string | undefined;
+  zoneOf(zone: number): string | undefined;
 }
 
 const protocols: Record<number, string> = {
@@ -51,7 +52,7 @@ export function flowOf(row: FlowRow, names: Names): Flow {
     : formatEndpoint(replySource, row.replySourcePort);
   return {
     network: names.networkOf(row.network) ?? String(row.network),
-    zone: row.zone === 0 ? "default" : String(row.zone),
+    zone: names.zoneOf(row.zone) ?? String(row.zone),
     protocol: protocols[row.protocol] ?? String(row.protocol),
     state: flowStateNames[row.state] ?? String(row.state),
     original: {

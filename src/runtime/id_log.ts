@@ -1,8 +1,8 @@
-// The directory of ids beside the flow file: which id stood for which service, endpoint or network, and
+// The directory of ids beside the flow file: which id stood for which service, endpoint, network or zone, and
 // since which generation. Appended to before the tables that use an id are published, so that whoever
 // takes over the connections takes their ids over too. Text, one lot per publish, each with its sum:
 //   nodeplane-ids 1 FLOWFILE    of which flow file it is
-//   n ID NAME   s ID KEY        a network, a service
+//   n ID NAME   z ID NAME   s ID KEY   a network, a zone, a service
 //   @ KEY   e ID PLACE          of this service (or of the last `s`): an endpoint
 //   -s ID   -e ID               given back
 //   = GENERATION CRC32          ends the lot; a lot without it was never published
@@ -38,6 +38,7 @@ interface Known {
   readonly born: number;
 }
 type Kind = Naming["kind"];
+const kinds = ["network", "zone", "service", "endpoint"] as const;
 type Names = Record<Kind, Map<number, Known>>;
 
 const isOdd = /[\n%]/;
@@ -50,6 +51,7 @@ function* linesOf(namings: Iterable<Naming>): Iterable<string> {
   let service = "";
   for (const { kind, key, id } of namings) {
     if (kind === "network") yield `n ${id} ${escaped(key)}`;
+    else if (kind === "zone") yield `z ${id} ${escaped(key)}`;
     else if (kind === "service") {
       service = key;
       yield `s ${id} ${escaped(key)}`;
@@ -74,6 +76,7 @@ function readLine(line: string, names: Names, born: number, service: string): st
   const rest = plain(line.slice(what.length + id.length + 2));
   if (what === "@") return plain(line.slice(2));
   if (what === "n") names.network.set(Number(id), { key: rest, born });
+  else if (what === "z") names.zone.set(Number(id), { key: rest, born });
   else if (what === "s") names.service.set(Number(id), { key: rest, born });
   else if (what === "e") names.endpoint.set(Number(id), { key: `${service} ${rest}`, born });
   else if (what === "-s") names.service.delete(Number(id));
@@ -85,7 +88,12 @@ const headOf = (flowFile: string): string => `nodeplane-ids ${version} ${flowFil
 
 /** Whole lots from the front, and where they end: 0 when it is none of this flow file's. */
 function read(bytes: Buffer, flowFile: string): { names: Names; end: number } {
-  const names: Names = { network: new Map(), service: new Map(), endpoint: new Map() };
+  const names: Names = {
+    network: new Map(),
+    zone: new Map(),
+    service: new Map(),
+    endpoint: new Map(),
+  };
   const head = headOf(flowFile);
   if (bytes.toString("latin1", 0, head.length) !== head) return { names, end: 0 };
   let end = head.length;
@@ -126,7 +134,7 @@ function births(names: Map<number, Known>): Uint32Array<ArrayBuffer> {
 /** One lot for each generation in which something was named. */
 function compacted(names: Names, flowFile: string): Buffer {
   const lots = new Map<number, Naming[]>();
-  for (const kind of ["network", "service", "endpoint"] as const)
+  for (const kind of kinds)
     for (const [id, { key, born }] of names[kind]) {
       const lot = lots.get(born);
       if (lot) lot.push({ kind, key, id });
@@ -167,9 +175,7 @@ export class IdLog {
       const { names, end } = read(readFileSync(log.#file), flowFile);
       log.#rewrite(names);
       if (end === 0) return { log, known: null };
-      const namings = (["network", "service", "endpoint"] as const).flatMap((kind) => [
-        ...namingsOf(kind, names[kind]),
-      ]);
+      const namings = kinds.flatMap((kind) => [...namingsOf(kind, names[kind])]);
       return {
         log,
         known: { namings, services: births(names.service), endpoints: births(names.endpoint) },

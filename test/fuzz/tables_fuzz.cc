@@ -104,6 +104,12 @@ Bytes table_set(Input& in, bool mended) {
     family(s.family);
     port(s.port);
   });
+  section<ZoneRow>(Section::kZones, count() % (kZoneMax + 1), in, out, [&](ZoneRow& z, uint32_t) {
+    z.id %= kZoneMax;
+    z.source %= kZoneSourceCount;
+    z.maximum %= 101;
+    z.guaranteed %= z.maximum + 1;
+  });
   const TablesHeader header{kTablesMagic, kTablesVersion, static_cast<uint32_t>(out.size()),
                             kSectionCount};
   std::memcpy(out.data(), &header, sizeof header);

@@ -18,6 +18,7 @@ import { table } from "../../src/observe/table.js";
 const names = {
   labelOf: (id: number) => (id === 3 ? "default/web:80" : undefined),
   networkOf: (id: number) => ["default", "blue"][id],
+  zoneOf: (id: number) => ["default", "pods"][id],
 };
 const bytes = (text: string): Uint8Array => addressBytes(text as IpText);
 const row: FlowRow = {

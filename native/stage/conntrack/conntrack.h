@@ -1,6 +1,7 @@
 #pragma once
 #include "kernel/kernels.h"
 #include "packet/batch.h"
+#include "stage/conntrack/zone.h"
 #include "table/flow_table.h"
 #include "table/port_pool.h"
 #include "table/service_table.h"
@@ -16,6 +17,7 @@ struct ConntrackTable {
   HashKind hash = HashKind::kSip13;
   bool pickup = true;
   uint32_t generation = 0;
+  ZoneRules zones;
 };
 
 struct ConntrackState {
@@ -38,7 +40,8 @@ struct Find {
 // keep: remember it. Insert-if-absent, in order of arrival: a packet behind its own flow's first
 // packet, in either direction, finds that flow here; the loser takes the winner's decision and gives its port back.
 // reads   batch.fresh decisions     writes  record direction side; executes refusals
-// drops   flow_table_full flow_clash, and the decision's refusal; a port that nat did not find is tried for again
+// evicts  what is worth less, when the table or the connection's zone is full
+// drops   flow_table_full flow_zone_full flow_clash, and the decision's refusal; a port that nat did not find is tried for again
 struct Keep {
   static constexpr const char* kName = "conntrack.keep";
   using Table = ConntrackTable;

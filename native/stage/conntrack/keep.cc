@@ -66,6 +66,8 @@ struct Keeper {
   template <class F>
   bool clear_way(const Packet& p, FlowRef ref) noexcept;
   template <class F>
+  bool make_room(uint8_t zone) noexcept;
+  template <class F>
   void run(uint16_t index, Packet& p, Replies<F>& replies) noexcept;
 };
 
@@ -138,8 +140,19 @@ bool Keeper::clear_way(const Packet& p, FlowRef ref) noexcept {
   return true;
 }
 
+template <class F>
+bool Keeper::make_room(uint8_t zone) noexcept {
+  Gone gone;
+  if (!flows_of<F>(table).evict(worker, zone, &gone)) return false;
+  give_back(batch, table, worker, gone);
+  batch.counters->add(Counter::kFlowEvicted);
+  return true;
+}
+
+// A FIN of a stream that is not known is let through, and remembered for as long as its answer takes.
 FlowState first_state(const Packet& p) noexcept {
   if (p.protocol != kProtocolTcp) return FlowState::kUnreplied;
+  if ((p.tcp_flags & kTcpFin) != 0) return FlowState::kLastAck;
   return opens_tcp(p) ? FlowState::kSynSent : FlowState::kPickedUp;
 }
 
@@ -156,6 +169,7 @@ void Keeper::keep(Packet& p, const Decision& d, const typename F::Key& reply,
   flow.generation = table.generation;
   flow.snat_grant = d.masquerade ? d.snat_grant : kSnatGrantNone;
   flow.snat = d.masquerade;
+  flow.zone = zone_of(p, table.zones);
   flow.state = first_state(p);
   flow.tcp_flags = p.tcp_flags;
   Drop why = Drop::kFlowClash;
@@ -169,8 +183,10 @@ void Keeper::keep(Packet& p, const Decision& d, const typename F::Key& reply,
       return take_back(d);
     }
     if (result == KeepResult::kClash && !clear_way<F>(p, ref)) break;
-    if (result == KeepResult::kFull) {
-      why = Drop::kFlowTableFull;
+    if (result == KeepResult::kFull && make_room<F>(flow.zone)) continue;
+    if (result == KeepResult::kFull || result == KeepResult::kDry) {
+      const bool zone = flows_of<F>(table).refuse(worker, flow.zone);
+      why = zone ? Drop::kFlowZoneFull : Drop::kFlowTableFull;
       break;
     }
   }

@@ -50,13 +50,15 @@ struct CorridorKit {
   std::unique_ptr<Tables> tables;
   Time now = 1000 * kSecond;
   uint32_t generation = 0;
+  std::vector<ZoneRow> zones;
   std::vector<Bytes> sent[kPortMax];  // of the last run, by port
 
-  explicit CorridorKit(bool host = false, bool pods_masquerade = true) {
+  explicit CorridorKit(bool host = false, bool pods_masquerade = true,
+                       uint32_t capacity = kCapacity) {
     std::string error;
     arena = FrameArena::create({2048, kFrames, false}, &error);
-    flows4 = FlowTable<V4>::create({kCapacity, 1, false}, epochs, &error);
-    flows6 = FlowTable<V6>::create({kCapacity, 1, false}, epochs, &error);
+    flows4 = FlowTable<V4>::create({capacity, 1, false}, epochs, &error);
+    flows6 = FlowTable<V6>::create({capacity, 1, false}, epochs, &error);
     frames = std::make_unique<FrameCache>(*arena);
     std::memset(static_cast<void*>(counters.get()), 0, sizeof *counters);
     PortCaps caps;
@@ -215,6 +217,7 @@ struct CorridorKit {
     set.endpoints = endpoints.data();
     set.pod_ranges = &pods;
     set.snat_sources = sources.data();
+    set.zones = zones.data();
     const size_t counts[] = {1,
                              3,
                              addresses.size(),
@@ -223,7 +226,8 @@ struct CorridorKit {
                              services.size(),
                              endpoints.size(),
                              1,
-                             sources.size()};
+                             sources.size(),
+                             zones.size()};
     for (uint32_t i = 0; i < kSectionCount; ++i) set.count[i] = static_cast<uint32_t>(counts[i]);
     Port* drivers[] = {ports[0].get(), ports[1].get(), ports[2].get()};
     LoadContext context{flows4.get(),     flows6.get(), &snat,       &neighbours,

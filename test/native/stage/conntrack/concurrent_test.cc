@@ -96,15 +96,17 @@ void clash_workers(uint32_t capacity, std::chrono::seconds duration, Choose choo
 
   const auto sum = [&](Counter c) { return workers[0].count(c) + workers[1].count(c); };
   EXPECT_EQ(world.ports.in_use(), world.live());
-  EXPECT_EQ(sum(Counter::kFlowNew) - sum(Counter::kFlowForgotten) - sum(Counter::kFlowExpired),
+  EXPECT_EQ(sum(Counter::kFlowNew) - sum(Counter::kFlowForgotten) - sum(Counter::kFlowExpired) -
+                sum(Counter::kFlowEvicted),
             world.live());
   EXPECT_EQ(sum(Counter::kSnatPortTaken) - sum(Counter::kSnatPortGivenBack), world.live());
   EXPECT_GT(sum(Counter::kFlowNew), 200u);
   EXPECT_GT(sum(Counter::kFlowLostRace) + sum(Counter::kFlowHit), 1000u);
   EXPECT_LE(world.live(), capacity);
-  std::printf("new %lu forgotten %lu expired %lu lost races %lu hits %lu live %u\n",
+  std::printf("new %lu forgotten %lu expired %lu evicted %lu lost races %lu hits %lu live %u\n",
               sum(Counter::kFlowNew), sum(Counter::kFlowForgotten), sum(Counter::kFlowExpired),
-              sum(Counter::kFlowLostRace), sum(Counter::kFlowHit), world.live());
+              sum(Counter::kFlowEvicted), sum(Counter::kFlowLostRace), sum(Counter::kFlowHit),
+              world.live());
 
   const Time last = kTestStart + clock.load() * kMillisecond + 8000 * kSecond;
   for (uint32_t round = 0; round < 100; ++round) {  // limbo empties by and by

@@ -32,6 +32,12 @@ class ConntrackTest : public testing::Test {
     worker->run();
     return p;
   }
+  Packet establish(const typename F::Key& key) {
+    const Packet syn = one(key, kTcpSyn);
+    one(answer_key<F>(syn), kSynAck);
+    one(key, kAckFlag);
+    return syn;
+  }
   FlowState state(const Packet& p) { return flows().state_of(p.record); }
   uint64_t count(Counter c) { return worker->count(c); }
 
@@ -298,13 +304,27 @@ TYPED_TEST(ConntrackTest, ClashIsNamedAndAFinishedConnectionGivesWay) {
 
 TYPED_TEST(ConntrackTest, FullTableRefusesNewAndKeepsOld) {
   this->open(50, 1, Masquerade::kAlways);
-  for (uint32_t n = 0; n < 50; ++n) this->one(client_key<TypeParam>(n), kTcpSyn);
+  for (uint32_t n = 0; n < 50; ++n) this->establish(client_key<TypeParam>(n));
   EXPECT_EQ(this->world->live(), 50u);
   EXPECT_EQ(this->one(client_key<TypeParam>(50), kTcpSyn).drop, Drop::kFlowTableFull);
   EXPECT_EQ(this->world->ports.in_use(), 50u);
   for (uint32_t n = 0; n < 50; ++n) {
     EXPECT_NE(this->one(client_key<TypeParam>(n), kAckFlag).record, kRecordNone);
   }
+}
+
+TYPED_TEST(ConntrackTest, FullTableRecyclesItsHalfOpenOnesAndTheirPorts) {
+  this->open(50, 1, Masquerade::kAlways);
+  for (uint32_t n = 0; n < 40; ++n) this->establish(client_key<TypeParam>(n));
+  for (uint32_t n = 40; n < 500; ++n) {
+    EXPECT_NE(this->one(client_key<TypeParam>(n), kTcpSyn).record, kRecordNone);
+    EXPECT_EQ(this->world->live(), std::min(n + 1, 50u));
+    EXPECT_EQ(this->world->ports.in_use(), this->world->live());
+  }
+  for (uint32_t n = 0; n < 40; ++n) {
+    EXPECT_NE(this->one(client_key<TypeParam>(n), kAckFlag).record, kRecordNone);
+  }
+  EXPECT_EQ(this->count(Counter::kFlowEvicted), 450u);
 }
 
 TYPED_TEST(ConntrackTest, ExpiryGivesPortsBack) {
