@@ -50,17 +50,17 @@ interface Plan {
 function planOf(isFull: boolean, rounds: number | undefined): Plan {
   const each = (name: Wish["name"], counts: readonly number[]): Wish[] =>
     counts.map((services) => ({ name, services }));
-  const counts = isFull ? [1, 1_000, 5_000, 10_000] : [1, 1_000];
   const isShort = rounds === 1;
+  const counts = isFull ? [1, 1_000, 5_000, 10_000] : isShort ? [100] : [1, 1_000];
   return {
     wishes: [
       ...each("forwarding", [0]),
       ...each("xdp_redirect", [0]),
       ...each("af_xdp_forward", [0]),
-      ...each("nftables", isShort ? [1_000] : counts),
-      ...each("iptables", isShort ? [1_000] : counts),
-      ...each("af_xdp", isShort ? [1_000] : counts),
-      ...each("af_packet", isFull ? counts : [1_000]),
+      ...each("nftables", counts),
+      ...each("iptables", counts),
+      ...each("af_xdp", counts),
+      ...each("af_packet", isFull || isShort ? counts : [1_000]),
     ],
     flows: isFull ? [1_000, 10_000] : [10_000],
     rounds: rounds ?? (isFull ? 25 : 15),

@@ -33,7 +33,7 @@ interface Plan {
 
 function planOf(isFull: boolean, rounds: number | undefined): Plan {
   const isShort = rounds === 1;
-  const counts = isFull ? [1, 1_000, 5_000, 10_000] : isShort ? [1_000] : [1, 1_000];
+  const counts = isFull ? [1, 1_000, 5_000, 10_000] : isShort ? [100] : [1, 1_000];
   const each = (name: Wish["name"], all = counts): Wish[] =>
     all.map((services) => ({ name, services }));
   return {
@@ -42,7 +42,7 @@ function planOf(isFull: boolean, rounds: number | undefined): Plan {
       ...each("nftables"),
       ...each("iptables"),
       ...each("af_xdp"),
-      ...each("af_packet", isFull ? counts : [1_000]),
+      ...each("af_packet", isFull || isShort ? counts : [1_000]),
     ],
     requests: isShort ? 500 : 4_000,
     rounds: rounds ?? (isFull ? 25 : 15),

@@ -1,0 +1,76 @@
+// The questions over veth, briefly: that every subject forwards, and that nothing is left behind,
+// not even when they are interrupted. Speed is not tested.
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import t, { type Test } from "tap";
+import { afXdp } from "../../bench/af_xdp.js";
+import type { Question } from "../../bench/questions.js";
+import type { Report } from "../../bench/report.js";
+import { veth } from "../../bench/veth.js";
+import { vethBulk } from "../../bench/veth_bulk.js";
+import { vethConnections } from "../../bench/veth_connections.js";
+import { needsRoot } from "../../bench/veth_peers.js";
+import { command } from "../kit/root.js";
+
+const skip = needsRoot() ?? false;
+const namespaces = (): string[] =>
+  existsSync("/run/netns") ? readdirSync("/run/netns").filter((n) => n.startsWith("np-veth-")) : [];
+const own = (): string[] => namespaces().filter((n) => n.startsWith(`np-veth-${process.pid}-`));
+
+async function ask(t: Test, question: Question): Promise<Report> {
+  const report = await question.run({ isFull: false, rounds: 1, progress: () => {} });
+  t.equal(report.question, question.name);
+  for (const c of report.cases) {
+    if ("skipped" in c) t.match(c.skipped, /not installed|pairs of samples/, c.skipped);
+    else t.ok(Number.isFinite(c.median) && c.samples.length === 1, JSON.stringify(c));
+  }
+  t.same(own(), [], "no namespace is left");
+  return report;
+}
+
+/** Subjects with a figure above zero, or skipped for what is not installed. */
+function has(t: Test, report: Report, unit: string, subjects: readonly string[]): void {
+  for (const subject of subjects) {
+    const found = report.cases.filter((c) => c.subject === subject);
+    const works = found.some((c) => "unit" in c && c.unit === unit && c.median > 0);
+    t.ok(works || found.some((c) => "skipped" in c), `${subject}: ${unit}`);
+  }
+}
+
+t.test("bench veth", { skip }, async (t) => {
+  const report = await ask(t, veth);
+  const bare = ["forwarding", "xdp_redirect", "af_xdp_forward"];
+  const serving = ["nftables", "iptables", "af_xdp", "af_packet"];
+  for (const unit of ["Mpps", "Mpps per CPU second", "us p99"])
+    has(t, report, unit, [...bare, ...serving]);
+});
+
+t.test("bench af_xdp", { skip }, async (t) => {
+  has(t, await ask(t, afXdp), "ns CPU/packet", ["corridor", "forward"]);
+});
+
+t.test("bench veth_connections", { skip }, async (t) => {
+  const report = await ask(t, vethConnections);
+  if (report.cases.length > 1)
+    has(t, report, "connections/s", ["nftables", "iptables", "af_xdp", "af_packet"]);
+});
+
+t.test("bench veth_bulk", { skip }, async (t) => {
+  const report = await ask(t, vethBulk);
+  if (report.cases.length > 1)
+    has(t, report, "Gbit/s", ["nftables", "iptables", "af_xdp", "af_packet", "tap"]);
+});
+
+const ended = (child: ChildProcess): Promise<number | null> =>
+  new Promise((r) => child.once("exit", (code) => r(code)));
+
+t.test("interrupted, it leaves nothing behind", { skip }, async (t) => {
+  const child = spawn(process.execPath, [command, "bench", "veth"], { stdio: "ignore" });
+  const its = (): string[] => namespaces().filter((n) => n.startsWith(`np-veth-${child.pid}-`));
+  const end = ended(child);
+  while (its().length < 9 && child.exitCode === null) await new Promise((r) => setTimeout(r, 50));
+  t.ok(its().length >= 9, "three subjects are there");
+  child.kill("SIGINT");
+  t.equal(await end, 130);
+  t.same(its(), []);
+});
