@@ -13,6 +13,7 @@ import {
   find,
   inRounds,
   samplesOf,
+  secondsMax,
   take,
   type Wish,
   withSubjects,
@@ -125,7 +126,10 @@ export const vethBulk: Question = {
     }
     const missing = missingPrograms();
     const possible = wishes.filter((w) => !missing.has(w.name));
-    const plan = { rounds: rounds ?? (isFull ? 25 : 15), secondsMax: isFull ? 3600 : 100 };
+    const plan = {
+      rounds: rounds ?? (isFull ? 25 : 15),
+      secondsMax: secondsMax(isFull, rounds, 100),
+    };
     try {
       return await withSubjects(possible, "equal", async (entries) => {
         for (const { subject } of entries) {

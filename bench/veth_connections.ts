@@ -11,6 +11,7 @@ import {
   find,
   inRounds,
   samplesOf,
+  secondsMax,
   take,
   type Wish,
   withSubjects,
@@ -40,13 +41,13 @@ function planOf(isFull: boolean, rounds: number | undefined): Plan {
     wishes: [
       ...each("forwarding", [0]),
       ...each("nftables"),
-      ...each("iptables"),
+      ...each("iptables", isFull || isShort ? counts : [1_000]),
       ...each("af_xdp"),
       ...each("af_packet", isFull || isShort ? counts : [1_000]),
     ],
     requests: isShort ? 500 : 4_000,
     rounds: rounds ?? (isFull ? 25 : 15),
-    secondsMax: isFull ? 3600 : 90,
+    secondsMax: secondsMax(isFull, rounds, 90),
   };
 }
 

@@ -105,3 +105,7 @@ export const find = (
   services: number,
 ): Entry | undefined =>
   entries.find((e) => e.subject.name === name && e.subject.services === services);
+
+/** The quick form ends after so long with however many rounds it had; one with a number does not. */
+export const secondsMax = (isFull: boolean, rounds: number | undefined, quick: number): number =>
+  isFull || rounds !== undefined ? Number.POSITIVE_INFINITY : quick;
