@@ -11,11 +11,15 @@ export const root = fileURLToPath(new URL("../../..", import.meta.url));
 const buildMs = 600_000;
 const askMs = 60_000;
 
-/** Of the end of what a failed command said, the line that says why. */
-export function reasonOf(cause: unknown): string {
-  const { stderr, message } = cause as { stderr?: Buffer | string; message: string };
-  const said = stderr?.toString().trim() || message;
-  return said.split("\n").find((line) => /error/i.test(line)) ?? said.split("\n").at(-1) ?? "";
+/** Of what a failed program said, the line that says why. */
+function reasonIn(said: string): string {
+  const lines = said.trim().split("\n");
+  return lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? "";
+}
+
+function why(cause: unknown): string {
+  const { stderr, message } = cause as { stderr?: Buffer; message: string };
+  return reasonIn(stderr?.toString().trim() || message);
 }
 
 /** Whether pkg-config knows this library. */
@@ -98,7 +102,7 @@ export class Asked {
     clearTimeout(timer);
     if (!next.done) return next.value;
     await this.#ended;
-    throw new Error(this.#errors.trim().split("\n").at(-1) || `${this.file} ended`);
+    throw new Error(reasonIn(this.#errors) || `${this.file} ended`);
   }
 
   ask(question: string): Promise<string> {
