@@ -17,8 +17,9 @@ function reasonIn(said: string): string {
   return lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? "";
 }
 
-function why(cause: unknown): string {
-  const { stderr, message } = cause as { stderr?: Buffer; message: string };
+/** Of a command that failed. */
+export function reasonOf(cause: unknown): string {
+  const { stderr, message } = cause as { stderr?: Buffer | string; message: string };
   return reasonIn(stderr?.toString().trim() || message);
 }
 
