@@ -181,6 +181,16 @@ export const lineRows: readonly LineRow[] = [
         ? vethLine(c)
         : undefined,
   })),
+  {
+    question: "veth",
+    name: "veth-latency",
+    title: "Over veth: latency at 20,000 packets per second",
+    x: "services",
+    xLabel: "services",
+    isLogX: true,
+    yLabel: "microseconds, 99 %",
+    line: (c) => (c.unit === "us p99" ? vethLine(c) : undefined),
+  },
   ...(["connections/s", "us node CPU/connection"] as const).map((unit, i) => ({
     question: "veth_connections",
     name: ["veth-connections", "veth-connections-cpu"][i] as string,

@@ -24,7 +24,8 @@ namespace {
 
 constexpr HashSeed kSeed{0x0123456789abcdef, 0xfedcba9876543210};
 constexpr uint32_t kLap = 8192, kBurst = 256, kAhead = 16, kLinesAhead = 32;
-constexpr uint32_t kSpare = 4;  // a table has room for a quarter more than live in it
+constexpr uint32_t kSpare = 4;    // a table has room for a quarter more than live in it,
+constexpr uint32_t kSurplus = 5;  // and had a fifth more
 constexpr Time kStart = 1000 * kSecond;
 constexpr uint32_t kShortMs = 1000, kLongMs = 20u * 24 * 3600 * 1000;
 constexpr size_t kOtherBytes = size_t{64} << 20;  // more than a core complex caches
@@ -82,6 +83,12 @@ struct Filled {
     table->set_timers(timers);
     epochs.quiescent(0);
     for (uint32_t n = 0; n < flows; ++n) records.push_back(keep(flow<F>(n)));
+    // As a table is that was fuller once: what is free lies anywhere.
+    std::vector<uint32_t> surplus;
+    for (uint32_t i = 0; i < flows / kSurplus; ++i) surplus.push_back(keep(flow<F>(next++)));
+    std::shuffle(surplus.begin(), surplus.end(), random);
+    for (const uint32_t record : surplus) forget(record);
+    recycle();
   }
   uint32_t keep(const NewFlow<F>& f) {
     FlowRef ref;
@@ -168,6 +175,7 @@ void keep(benchmark::State& state) {
       for (uint32_t i = from; i < from + kBurst; ++i) records[i] = f.keep(made[i]);
     }
     state.SetIterationTime(watch.seconds());
+    std::shuffle(records.begin(), records.end(), f.random);
     for (const uint32_t record : records)
       if (record == kRecordNone || !f.forget(record)) state.SkipWithError("not kept");
     f.recycle();

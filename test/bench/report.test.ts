@@ -163,7 +163,6 @@ t.test("the command line", async (t) => {
   t.match(made, { status: 0, stdout: "", stderr: /written: .*index\.html/ });
   t.match(readFileSync(join(folder, "page/index.html"), "utf8"), /From earlier\.json/);
   t.match(bench("--from", file), { status: 2, stderr: /--from FILE .* needs --report/ });
-  t.match(bench("--report", folder, "--from", file, "path"), { status: 2 });
   t.match(bench("--report", join(file, "x"), "kernels"), {
     status: 1,
     stderr: /cannot be written/,
