@@ -2,7 +2,7 @@
 // compared with those of instructions.json. A program of its own:
 //   node build/js/bench/instructions.js            a table; status 1 when a figure is more than 3 % over
 //   node build/js/bench/instructions.js --update   and what was counted becomes what is expected
-//   node build/js/bench/instructions.js --where    where they go, as bench/README.md shows it
+//   node build/js/bench/instructions.js --where    where they go; with --update into bench/README.md
 // Compilers make different code: under another than the file names, differences are only told.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -11,6 +11,7 @@ import { Callgrind, type Counted, callgrindMissing, whats } from "./callgrind.js
 import { whereTables } from "./where.js";
 
 const expectedFile = fileURLToPath(new URL("../../../bench/instructions.json", import.meta.url));
+const readmeFile = fileURLToPath(new URL("../../../bench/README.md", import.meta.url));
 const tolerance = 0.03;
 const flows = 1000;
 
@@ -78,23 +79,38 @@ export function compare(counted: Expected, expected: Expected): Comparison {
   return { text: lines.join("\n"), isOver: isOver && isSame };
 }
 
-async function main(option = ""): Promise<void> {
-  const missing = callgrindMissing();
-  if (missing) throw new Error(missing);
-  if (option === "--where") {
-    console.log(await whereTables());
-    return;
-  }
+/** What stands between the README's two marks becomes `tables`. */
+export function withTables(readme: string, tables: string): string {
+  const between = /(<!-- where -->\n)[\s\S]*(<!-- end of where -->)/;
+  if (!between.test(readme)) throw new Error("bench/README.md has no place for the tables");
+  return readme.replace(between, (_, begin: string, end: string) => `${begin}${tables}\n${end}`);
+}
+
+async function where(isUpdate: boolean): Promise<void> {
+  const tables = await whereTables();
+  console.log(tables);
+  if (isUpdate) writeFileSync(readmeFile, withTables(readFileSync(readmeFile, "utf8"), tables));
+}
+
+async function guard(isUpdate: boolean): Promise<void> {
   const counted = await countAll();
   const expected = JSON.parse(readFileSync(expectedFile, "utf8")) as Expected;
   const { text, isOver } = compare(counted, expected);
   console.log(text);
-  if (option === "--update") writeFileSync(expectedFile, `${JSON.stringify(counted, null, 2)}\n`);
+  if (isUpdate) writeFileSync(expectedFile, `${JSON.stringify(counted, null, 2)}\n`);
   else if (isOver) process.exitCode = 1;
 }
 
+async function main(options: readonly string[]): Promise<void> {
+  const unknown = options.find((o) => o !== "--where" && o !== "--update");
+  if (unknown) throw new Error(`${unknown}: there are --where and --update`);
+  const missing = callgrindMissing();
+  if (missing) throw new Error(missing);
+  await (options.includes("--where") ? where : guard)(options.includes("--update"));
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  main(process.argv[2]).catch((cause: unknown) => {
+  main(process.argv.slice(2)).catch((cause: unknown) => {
     console.error(messageOf(cause));
     process.exitCode = 1;
   });

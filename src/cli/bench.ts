@@ -101,11 +101,7 @@ export const addBench: AddCommand = (program) => {
     .option("--report <dir>", "a page with tables and charts, every sample as JSON, charts as SVG")
     .option("--from <file>", "the page of an earlier run's JSON; nothing is measured")
     .option("--full", "every case and more samples")
-    .option(
-      "--rounds <n>",
-      "so many samples of each case of memif and copy; 1: a short one",
-      wholeNumber,
-    )
+    .option("--rounds <n>", "so many samples of each case; 1: a short one", wholeNumber)
     .addHelpText("after", `\nQuestions:\n${list}`)
     .action(action(bench));
 };

@@ -2,7 +2,7 @@
 // scripts/test.sh.
 import t from "tap";
 import { Callgrind, callgrindMissing } from "../../bench/callgrind.js";
-import { compare, nameOf, subjects } from "../../bench/instructions.js";
+import { compare, nameOf, subjects, withTables } from "../../bench/instructions.js";
 
 const expected = { compiler: "GCC 12.2.0", figures: { a: 100, b: 200 } };
 
@@ -26,6 +26,14 @@ t.test("three percent more fail, less ask for an update", async (t) => {
   const other = compare(counted(150, 200, "GCC 13.1.0"), expected);
   t.match(other, { isOver: false, text: /a .*OVER\n(.*\n)*only told: .*13\.1\.0.*12\.2\.0/ });
   t.match(compare({ ...expected, figures: { c: 1 } }, expected), { isOver: true });
+});
+
+t.test("tables go between the README's marks", async (t) => {
+  const readme = "a\n<!-- where -->\nold\n$1\n<!-- end of where -->\nb\n";
+  const text = withTables(readme, "| $& | 1 |");
+  t.equal(text, "a\n<!-- where -->\n| $& | 1 |\n<!-- end of where -->\nb\n");
+  t.equal(withTables(text, "old\n$1"), readme);
+  t.throws(() => withTables("no marks", ""), /no place/);
 });
 
 t.test("every subject has a name of its own", async (t) => {
