@@ -31,6 +31,15 @@ inline bool cpu_leaf7_ecx(unsigned bit) noexcept {
 }
 inline bool cpu_has_movdir64b() noexcept { return cpu_leaf7_ecx(28); }
 inline bool cpu_has_enqcmd() noexcept { return cpu_leaf7_ecx(29); }
+// Asks for a line that will be written: no other core keeps a copy then. Compilers make a plain prefetch
+// of __builtin_prefetch(p, 1) for the baseline; CPUs without this one take it as no operation.
+inline void prefetch_to_write(const void* p) noexcept {
+#if defined(__x86_64__)
+  __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+#else
+  __builtin_prefetch(p, 1, 3);
+#endif
+}
 // Inside a loop that waits for another core's next few instructions.
 inline void cpu_relax() noexcept {
 #if defined(__x86_64__)

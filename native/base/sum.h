@@ -40,19 +40,30 @@ constexpr uint16_t sum_delta(uint16_t before, uint16_t after) noexcept {
   return sum_fold(uint32_t{inverted(before)} + after);
 }
 
-// What a change of addresses adds to a sum that covers them.
-inline uint16_t address_delta(const KeyV4& key, uint32_t new_src, uint32_t new_dst) noexcept {
-  return sum_fold(uint64_t{sum_words(~key.src)} + sum_words(~key.dst) + sum_words(new_src) +
-                  sum_words(new_dst));
+// What a change of addresses adds to a sum that covers them, not yet folded: 32-bit words will do, and
+// ~m is -m whatever the width (RFC 1071 section 2).
+inline uint64_t address_change(const KeyV4& key, uint32_t new_src, uint32_t new_dst) noexcept {
+  return uint64_t{~key.src} + uint64_t{~key.dst} + new_src + new_dst;
 }
-inline uint16_t address_delta(const KeyV6& key, const uint8_t (&new_src)[16],
-                              const uint8_t (&new_dst)[16]) noexcept {
-  return sum_fold(uint64_t{inverted(sum_fold(sum_words(key.src)))} +
-                  inverted(sum_fold(sum_words(key.dst))) + sum_words(new_src) + sum_words(new_dst));
+inline uint64_t address_change(const uint8_t (&before)[16], const uint8_t (&after)[16]) noexcept {
+  uint32_t b[4], a[4];
+  std::memcpy(b, before, 16);
+  std::memcpy(a, after, 16);
+  uint64_t sum = 0;
+  for (int i = 0; i < 4; ++i) sum += uint64_t{~b[i]} + a[i];
+  return sum;
+}
+inline uint64_t address_change(const KeyV6& key, const uint8_t (&new_src)[16],
+                               const uint8_t (&new_dst)[16]) noexcept {
+  return address_change(key.src, new_src) + address_change(key.dst, new_dst);
+}
+template <class Key, class Address>
+uint16_t address_delta(const Key& key, const Address& new_src, const Address& new_dst) noexcept {
+  return sum_fold(address_change(key, new_src, new_dst));
 }
 template <class Key>
-uint16_t port_delta(const Key& key, uint16_t new_sport, uint16_t new_dport) noexcept {
-  return sum_fold(uint32_t{inverted(key.sport)} + inverted(key.dport) + new_sport + new_dport);
+uint32_t port_change(const Key& key, uint16_t new_sport, uint16_t new_dport) noexcept {
+  return uint32_t{inverted(key.sport)} + inverted(key.dport) + new_sport + new_dport;
 }
 
 // SideV4.l3_delta and Side.l4_delta. ICMP's sum covers the identifier but no address; ICMPv6's
@@ -60,17 +71,12 @@ uint16_t port_delta(const Key& key, uint16_t new_sport, uint16_t new_dport) noex
 inline uint16_t l3_delta(const KeyV4& key, uint32_t new_src, uint32_t new_dst) noexcept {
   return address_delta(key, new_src, new_dst);
 }
-inline uint16_t l4_delta(const KeyV4& key, uint32_t new_src, uint32_t new_dst, uint16_t new_sport,
-                         uint16_t new_dport) noexcept {
-  const uint16_t ports = port_delta(key, new_sport, new_dport);
-  if (key.protocol == kProtocolIcmp) return ports;
-  return sum_fold(uint32_t{address_delta(key, new_src, new_dst)} + ports);
-}
-inline uint16_t l4_delta(const KeyV6& key, const uint8_t (&new_src)[16],
-                         const uint8_t (&new_dst)[16], uint16_t new_sport,
-                         uint16_t new_dport) noexcept {
-  return sum_fold(uint32_t{address_delta(key, new_src, new_dst)} +
-                  port_delta(key, new_sport, new_dport));
+template <class Key, class Address>
+uint16_t l4_delta(const Key& key, const Address& new_src, const Address& new_dst,
+                  uint16_t new_sport, uint16_t new_dport) noexcept {
+  const uint32_t ports = port_change(key, new_sport, new_dport);
+  if (key.protocol == kProtocolIcmp) return sum_fold(ports);
+  return sum_fold(address_change(key, new_src, new_dst) + ports);
 }
 
 }  // namespace nodeplane

@@ -19,15 +19,6 @@ inline void relax() noexcept {
 #endif
 }
 
-void lock(FlowBucket* bucket) noexcept {
-  for (uint32_t spins = 0; !FlowLocks::try_lock(bucket); ++spins) {
-    if (spins < kSpinMax)
-      relax();
-    else
-      std::this_thread::yield();
-  }
-}
-
 // The control word is changed by the lock's holder only, but for others' attempts to set bit 0.
 void overflow_add(FlowBucket* home, uint32_t change) noexcept {
   const uint32_t word = home->control.load(std::memory_order_relaxed);
@@ -66,14 +57,13 @@ bool FlowLocks::holds(const FlowBucket* bucket) const noexcept {
   return false;
 }
 
-bool FlowLocks::try_lock(FlowBucket* bucket) noexcept {
-  if (bucket->control.load(std::memory_order_relaxed) & kLockBit) return false;
-  return (bucket->control.fetch_or(kLockBit, std::memory_order_acquire) & kLockBit) == 0;
-}
-
-void FlowLocks::unlock(FlowBucket* bucket) noexcept {
-  const uint32_t word = bucket->control.load(std::memory_order_relaxed);
-  bucket->control.store(word & ~kLockBit, std::memory_order_release);
+void FlowLocks::wait(FlowBucket* bucket) noexcept {
+  for (uint32_t spins = 0; !try_lock(bucket); ++spins) {
+    if (spins < kSpinMax)
+      relax();
+    else
+      std::this_thread::yield();
+  }
 }
 
 uint32_t FlowIndex::buckets_for(uint32_t capacity) noexcept {
@@ -131,8 +121,7 @@ bool FlowIndex::move_away(FlowBucket* from, uint32_t slot, const FlowSpot& taken
 }
 
 void FlowIndex::publish(const FlowSpot& spot, uint32_t hash, uint32_t entry) noexcept {
-  spot.bucket->entries[spot.slot].store(entry, std::memory_order_release);
-  spot.bucket->tags[spot.slot].store(tag_of(hash), std::memory_order_release);
+  put(spot.bucket, spot.slot, hash, entry);
   if (spot.home != spot.bucket) overflow_add(spot.home, kOverflowOne);
 }
 

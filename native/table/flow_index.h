@@ -35,12 +35,45 @@ class FlowLocks {
   FlowLocks(const FlowLocks&) = delete;
   FlowLocks& operator=(const FlowLocks&) = delete;
   bool holds(const FlowBucket* bucket) const noexcept;
-  static bool try_lock(FlowBucket* bucket) noexcept;
-  static void unlock(FlowBucket* bucket) noexcept;
+  static bool try_lock(FlowBucket* bucket) noexcept {
+    if (bucket->control.load(std::memory_order_relaxed) & 1) return false;
+    return (bucket->control.fetch_or(1, std::memory_order_acquire) & 1) == 0;
+  }
+  static void lock(FlowBucket* bucket) noexcept {
+    if (__builtin_expect(!try_lock(bucket), 0)) wait(bucket);
+  }
+  static void unlock(FlowBucket* bucket) noexcept {
+    const uint32_t word = bucket->control.load(std::memory_order_relaxed);
+    bucket->control.store(word & ~1u, std::memory_order_release);
+  }
 
  private:
+  static void wait(FlowBucket* bucket) noexcept;
+
   FlowBucket* held_[kMax];
   uint32_t count_ = 0;
+};
+
+// Two buckets that nearly every keep and removal needs no more than: one's key's first, and the
+// other's.
+class FlowPair {
+ public:
+  FlowPair(FlowBucket* a, FlowBucket* b) noexcept : low_(a < b ? a : b), high_(a < b ? b : a) {
+    FlowLocks::lock(low_);
+    if (high_ != low_) FlowLocks::lock(high_);
+  }
+  ~FlowPair() {
+    if (high_ != low_) FlowLocks::unlock(high_);
+    FlowLocks::unlock(low_);
+  }
+  FlowPair(const FlowPair&) = delete;
+  FlowPair& operator=(const FlowPair&) = delete;
+  // Whether a key of theirs may live elsewhere.
+  bool overflowed() const noexcept { return (low_->overflowed() | high_->overflowed()) != 0; }
+
+ private:
+  FlowBucket* const low_;
+  FlowBucket* const high_;
 };
 
 // The bucketed index over both directions' keys. It knows hashes and entries, not keys. Buckets are
@@ -88,6 +121,21 @@ class FlowIndex {
   }
 
   // -- with the buckets locked --
+  // The entry under this hash in its first bucket that `matches(entry)`, or kRecordNone.
+  template <class Matches>
+  uint32_t match(const FlowBucket* b, uint32_t hash, Matches matches) const noexcept {
+    for (uint32_t mask = probe_tags(b->tags, tag_of(hash)); mask != 0; mask &= mask - 1) {
+      const uint32_t entry = b->entries[__builtin_ctz(mask)].load(std::memory_order_relaxed);
+      if (matches(entry)) return entry;
+    }
+    return kRecordNone;
+  }
+  // Slots that are free, a bit each.
+  static uint32_t free_slots(const FlowBucket* b) noexcept { return probe_tags(b->tags, 0); }
+  static void put(FlowBucket* b, uint32_t slot, uint32_t hash, uint32_t entry) noexcept {
+    b->entries[slot].store(entry, std::memory_order_release);
+    b->tags[slot].store(tag_of(hash), std::memory_order_release);
+  }
   // A free place for a key, `taken` excepted (promised to another key). With all of the key's
   // buckets full an entry of theirs moves to its own second bucket. False: no room.
   bool reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& locks, bool both_locked,

@@ -1,4 +1,5 @@
 // A flow table's records come and go: fill, keep, forget, remove.
+#include "base/cpu.h"
 #include "table/flow_check.h"
 #include "table/flow_impl.h"
 
@@ -52,6 +53,78 @@ void FlowTable<F>::fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow
 }
 
 template <class F>
+void FlowTable<F>::prefetch_keep(uint32_t worker, uint32_t original_hash, uint32_t reply_hash,
+                                 uint32_t ahead) const noexcept {
+  prefetch_to_write(index_.first(original_hash));
+  prefetch_to_write(index_.first(reply_hash));
+  const uint32_t record = impl_->pool.next(worker, ahead);
+  if (record == kRecordNone) return;
+  const auto* lines = reinterpret_cast<const uint8_t*>(sides_ + (size_t{record} << 1));
+  for (size_t at = 0; at < 2 * sizeof(Side); at += 64) prefetch_to_write(lines + at);
+  prefetch_to_write(cold_ + record);
+}
+
+// With no more than the two keys' first buckets, which nearly always suffice: whoever adds or removes
+// a key holds its first one. False: a key may live elsewhere, or there is no room.
+template <class F>
+bool FlowTable<F>::insert_here(const NewFlow<F>& flow, uint32_t record, KeepResult* result,
+                               FlowRef* out) noexcept {
+  FlowCold& c = cold_[record];
+  FlowBucket* const one = index_.first(flow.original_hash);
+  FlowBucket* const two = index_.first(flow.reply_hash);
+  const FlowPair held(one, two);
+  if (held.overflowed()) return false;
+  uint32_t entry = index_.match(one, flow.original_hash, [&](uint32_t e) noexcept {
+    return flow_key_equal(sides_[e].key, flow.original);
+  });
+  *result = KeepResult::kExisting;
+  if (__builtin_expect(entry == kRecordNone, 1)) {
+    entry = index_.match(two, flow.reply_hash, [&](uint32_t e) noexcept {
+      return flow_key_equal(sides_[e].key, flow.reply);
+    });
+    *result = KeepResult::kClash;
+  }
+  if (__builtin_expect(entry != kRecordNone, 0)) {
+    *out = FlowRef{entry >> 1, static_cast<uint8_t>(entry & 1)};
+    return true;
+  }
+  const uint32_t room = index_.free_slots(one);
+  if (__builtin_expect(room == 0, 0)) return false;
+  const uint32_t slot = static_cast<uint32_t>(__builtin_ctz(room));
+  uint32_t other = index_.free_slots(two);
+  if (one == two) other &= other - 1;  // the lowest is the first key's
+  if (__builtin_expect(other == 0 && !c.single, 0)) return false;
+  c.state.store(static_cast<uint32_t>(flow.state), std::memory_order_release);
+  index_.put(one, slot, flow.original_hash, record << 1);
+  if (!c.single)
+    index_.put(two, static_cast<uint32_t>(__builtin_ctz(other)), flow.reply_hash, record << 1 | 1);
+  *result = KeepResult::kKept;
+  return true;
+}
+
+// The same with all four buckets held. kDry: no room in the index, should that ever be.
+template <class F>
+KeepResult FlowTable<F>::insert_anywhere(const NewFlow<F>& flow, uint32_t record,
+                                         FlowRef* out) noexcept {
+  FlowCold& c = cold_[record];
+  FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
+                                 index_.second(c.hash[0]), index_.second(c.hash[1])};
+  const FlowLocks locks(buckets, 4);
+  *out = find(flow.original, flow.original_hash);
+  if (out->record != kRecordNone) return KeepResult::kExisting;
+  *out = find(flow.reply, flow.reply_hash);
+  if (out->record != kRecordNone) return KeepResult::kClash;
+  FlowSpot spots[2];
+  if (!index_.reserve(c.hash[0], FlowSpot{}, locks, true, &spots[0])) return KeepResult::kDry;
+  if (!c.single && !index_.reserve(c.hash[1], spots[0], locks, true, &spots[1]))
+    return KeepResult::kDry;
+  c.state.store(static_cast<uint32_t>(flow.state), std::memory_order_release);
+  index_.publish(spots[0], c.hash[0], record << 1);
+  if (!c.single) index_.publish(spots[1], c.hash[1], record << 1 | 1);
+  return KeepResult::kKept;
+}
+
+template <class F>
 KeepResult FlowTable<F>::keep(uint32_t worker, const NewFlow<F>& flow, Time now,
                               FlowRef* out) noexcept {
   auto& w = impl_->workers[worker];
@@ -64,34 +137,10 @@ KeepResult FlowTable<F>::keep(uint32_t worker, const NewFlow<F>& flow, Time now,
     return room ? KeepResult::kDry : KeepResult::kFull;
   }
   fill(worker, record, flow, now);
-  FlowCold& c = cold_[record];
-  FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
-                                 index_.second(c.hash[0]), index_.second(c.hash[1])};
-  KeepResult result = KeepResult::kDry;  // no room in the index, should that ever be
-  // Nearly always the two first buckets suffice: whoever adds or removes a key holds its first one.
-  for (const bool all : {false, true}) {
-    const FlowLocks locks(buckets, all ? 4 : 2);
-    if (!all && (buckets[0]->overflowed() | buckets[1]->overflowed()) != 0) continue;
-    *out = find(flow.original, flow.original_hash);
-    if (out->record != kRecordNone) {
-      result = KeepResult::kExisting;
-      break;
-    }
-    *out = find(flow.reply, flow.reply_hash);
-    if (out->record != kRecordNone) {
-      result = KeepResult::kClash;
-      break;
-    }
-    FlowSpot spots[2];
-    if (!index_.reserve(c.hash[0], FlowSpot{}, locks, all, &spots[0])) continue;
-    if (!c.single && !index_.reserve(c.hash[1], spots[0], locks, all, &spots[1])) continue;
-    c.state.store(static_cast<uint32_t>(flow.state), std::memory_order_release);
-    index_.publish(spots[0], c.hash[0], record << 1);
-    if (!c.single) index_.publish(spots[1], c.hash[1], record << 1 | 1);
-    result = KeepResult::kKept;
-    break;
-  }
-  if (result != KeepResult::kKept) {
+  KeepResult result;
+  if (__builtin_expect(!insert_here(flow, record, &result, out), 0))
+    result = insert_anywhere(flow, record, out);
+  if (__builtin_expect(result != KeepResult::kKept, 0)) {
     impl_->pool.give(worker, record);
     impl_->zones.give(worker, flow.zone);
     return result;
@@ -101,7 +150,8 @@ KeepResult FlowTable<F>::keep(uint32_t worker, const NewFlow<F>& flow, Time now,
   count_one(w.zones[flow.zone].kept);
   w.wheel.start(now);
   const Time due =
-      now + Time{timeout_ms(c.protocol, static_cast<uint32_t>(flow.state))} * kMillisecond;
+      now +
+      Time{timeout_ms(flow.original.protocol, static_cast<uint32_t>(flow.state))} * kMillisecond;
   w.wheel.link(record, FlowWheel::tick_after(due));
   w.lists.link(record, flow.state);
   return result;
@@ -155,6 +205,8 @@ bool FlowTable<F>::remove(uint32_t worker, uint32_t record, uint32_t classes, Go
 
 template KeepResult FlowTable<V4>::keep(uint32_t, const NewFlow<V4>&, Time, FlowRef*) noexcept;
 template KeepResult FlowTable<V6>::keep(uint32_t, const NewFlow<V6>&, Time, FlowRef*) noexcept;
+template void FlowTable<V4>::prefetch_keep(uint32_t, uint32_t, uint32_t, uint32_t) const noexcept;
+template void FlowTable<V6>::prefetch_keep(uint32_t, uint32_t, uint32_t, uint32_t) const noexcept;
 template bool FlowTable<V4>::forget(uint32_t, uint32_t, Gone*) noexcept;
 template bool FlowTable<V6>::forget(uint32_t, uint32_t, Gone*) noexcept;
 template bool FlowTable<V4>::remove(uint32_t, uint32_t, uint32_t, Gone*) noexcept;

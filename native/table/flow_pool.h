@@ -19,6 +19,11 @@ class FlowPool {
   FlowPool(FlowCold* cold, uint32_t capacity, uint32_t workers, Epochs& epochs);
   // kRecordNone: none is free.
   uint32_t take(uint32_t worker) noexcept;
+  // The record that `ahead` takes from now will give, as far as is known; kRecordNone: it is not.
+  uint32_t next(uint32_t worker, uint32_t ahead) const noexcept {
+    const Worker& w = workers_[worker];
+    return w.count > ahead ? w.cache[w.count - 1 - ahead] : kRecordNone;
+  }
   // Back unused: nobody has seen it.
   void give(uint32_t worker, uint32_t record) noexcept;
   // By the owner, once the record is out of index and wheel.

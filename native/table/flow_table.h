@@ -85,6 +85,9 @@ class FlowTable {
   Side& side_at(uint32_t entry) const noexcept { return sides_[entry]; }
   // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's, `out`.
   KeepResult keep(uint32_t worker, const NewFlow<F>& flow, Time now, FlowRef* out) noexcept;
+  // Asks for the lines that keep will write for a flow with these hashes, `ahead` keeps from now.
+  void prefetch_keep(uint32_t worker, uint32_t original_hash, uint32_t reply_hash,
+                     uint32_t ahead) const noexcept;
   // Makes room for a new connection of `zone` when keep found none: the oldest of the least class
   // gives way, of the zone that is most over its guarantee (of this zone, when it is at its maximum).
   // An established connection does so only for a zone within its guarantee. False: nothing may.
@@ -156,6 +159,9 @@ class FlowTable {
   bool evict_own(uint32_t worker, uint8_t list, uint32_t* looks, Gone* gone) noexcept;
   bool evict_other(uint32_t worker, uint32_t other, uint8_t list, uint32_t* looks,
                    Gone* gone) noexcept;
+  bool insert_here(const NewFlow<F>& flow, uint32_t record, KeepResult* result,
+                   FlowRef* out) noexcept;
+  KeepResult insert_anywhere(const NewFlow<F>& flow, uint32_t record, FlowRef* out) noexcept;
   void stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t protocol, Time now) noexcept;
   void copy_state(uint32_t record) noexcept;
   void post(uint32_t record) noexcept;

@@ -5,6 +5,8 @@ namespace {
 
 // A record in the way may turn out to be over, or lose a race, only so often.
 constexpr uint32_t kTriesMax = 4;
+// Connections whose lines are asked for before their turn; each has five (IPv4) or seven of its own.
+constexpr uint32_t kAhead = 4;
 
 Decision& decision_of(Batch& batch, const Packet& p, Decision& none) noexcept {
   return p.decision < batch.decision_count ? batch.decisions[p.decision] : none;
@@ -28,17 +30,22 @@ Key reply_key(const Key& key, const Decision& d) noexcept {
   return reply;
 }
 
-// The reply keys of one family's balanced packets, in order, hashed together.
+// The reply keys of one family's balanced packets, in order, hashed together; beside each the hash of
+// the packet's own key.
 template <class F>
 struct Replies {
   uint32_t count = 0, next = 0;
   typename F::Key keys[kBatchSize];
-  uint32_t hashes[kBatchSize];
+  uint32_t hashes[kBatchSize], originals[kBatchSize];
 
-  void hash(const ConntrackTable& table) noexcept {
+  void hash(const ConntrackTable& table, uint32_t worker) noexcept {
     if (count == 0) return;
     hash_keys<F>(table, keys, count, hashes);
-    for (uint32_t i = 0; i < count; ++i) flows_of<F>(table).prefetch_index(hashes[i]);
+    for (uint32_t i = 0; i < kAhead; ++i) ask(table, worker, i, i);
+  }
+  // For the lines that number i will write, `ahead` connections from now.
+  void ask(const ConntrackTable& table, uint32_t worker, uint32_t i, uint32_t ahead) noexcept {
+    if (i < count) flows_of<F>(table).prefetch_keep(worker, originals[i], hashes[i], ahead);
   }
 };
 
@@ -49,6 +56,7 @@ struct Keeper {
   const uint32_t worker;
   uint32_t made = 0;   // connections that this batch has made
   uint32_t known = 0;  // those, and others it found made since find
+  uint32_t picked_up = 0;
 
   // The port that nat took for a packet that makes no connection after all.
   void take_back(const Decision& d) noexcept {
@@ -114,17 +122,14 @@ bool Keeper::met(Packet& p, const Decision& d) noexcept {
 template <class F>
 void Keeper::settle_kept(Packet& p, FlowRef ref) noexcept {
   FlowTable<F>& flows = flows_of<F>(table);
-  flows.touch(worker, ref, ip_bytes(p), p.tcp_flags, p.protocol, batch.now);
+  typename F::Side& side = flows.side(ref);
+  flows.count(side, ip_bytes(p), p.tcp_flags, flows.clock_ms(batch.now));
   p.record = ref.record;
   p.direction = ref.direction;
-  p.side = &flows.side(ref);
+  p.side = &side;
   made++;
   known++;
-  batch.counters->add(Counter::kFlowNew);
-  batch.counters->add(Counter::kServiceNewFlow);
-  if (p.protocol == kProtocolTcp && !opens_tcp(p)) {
-    batch.counters->add(Counter::kServicePickedUp);
-  }
+  picked_up += p.protocol == kProtocolTcp && !opens_tcp(p);
 }
 
 // The record whose reply tuple this packet's connection would need gives way when it is over.
@@ -178,7 +183,8 @@ void Keeper::keep(Packet& p, const Decision& d, const typename F::Key& reply,
     const KeepResult result = flows_of<F>(table).keep(worker, flow, batch.now, &ref);
     if (result == KeepResult::kKept) return settle_kept<F>(p, ref);
     if (result == KeepResult::kExisting && meet<F>(batch, p, table, worker, ref)) {
-      batch.counters->add(Counter::kFlowLostRace);
+      // Made by an earlier packet of this batch, or by another worker since find.
+      batch.counters->add(known != 0 ? Counter::kFlowHit : Counter::kFlowLostRace);
       known++;
       return take_back(d);
     }
@@ -199,10 +205,11 @@ void Keeper::run(uint16_t index, Packet& p, Replies<F>& replies) noexcept {
   Decision none{};
   Decision& d = decision_of(batch, p, none);
   const bool balance = d.what == Decision::What::kBalance;
-  if (known != 0 && has_tuple(p) && met<F>(p, d)) {
-    // as if it had come in a later batch
-  } else if (balance) {
+  if (balance) {  // keep itself sees whether the connection has been made meanwhile
+    replies.ask(table, worker, replies.next + kAhead, kAhead);
     keep<F>(p, d, replies.keys[replies.next], replies.hashes[replies.next]);
+  } else if (known != 0 && has_tuple(p) && met<F>(p, d)) {
+    // as if it had come in a later batch
   } else if (take_late(p, d)) {
     const typename F::Key reply = reply_key(key_of<F>(p), d);
     uint32_t hash;
@@ -221,6 +228,7 @@ void prepare(Batch& batch, Packet& p, Replies<F>& replies) noexcept {
   Decision none{};
   const Decision& d = decision_of(batch, p, none);
   if (p.verdict == Verdict::kGo && d.what == Decision::What::kBalance) {
+    replies.originals[replies.count] = p.hash;
     replies.keys[replies.count++] = reply_key(key_of<F>(p), d);
   }
 }
@@ -237,8 +245,8 @@ void Keep::run(Batch& batch, const Table& table, State& state) noexcept {
     else
       prepare(batch, p, v6);
   }
-  v4.hash(table);
-  v6.hash(table);
+  v4.hash(table, state.worker);
+  v6.hash(table, state.worker);
   Keeper keeper{batch, table, state.worker};
   for (uint32_t i = 0; i < batch.fresh_count; ++i) {
     const uint16_t index = batch.fresh[i];
@@ -250,6 +258,9 @@ void Keep::run(Batch& batch, const Table& table, State& state) noexcept {
       keeper.run<V6>(index, p, v6);
   }
   state.kept += keeper.made;
+  batch.counters->add(Counter::kFlowNew, keeper.made);
+  batch.counters->add(Counter::kServiceNewFlow, keeper.made);
+  batch.counters->add(Counter::kServicePickedUp, keeper.picked_up);
 }
 
 }  // namespace nodeplane
