@@ -16,6 +16,13 @@
 namespace nodeplane {
 
 inline constexpr uint32_t kProbeTags = 10;
+inline constexpr uint32_t kProbeMask = (1u << kProbeTags) - 1;
+
+// What a line keeps of a hash; 0 is a free place.
+inline uint16_t probe_tag(uint32_t hash) noexcept {
+  const uint16_t tag = static_cast<uint16_t>(hash);
+  return static_cast<uint16_t>(tag + (tag < 1));
+}
 
 // A bit for each of the first 10 tags of a 64-byte line that equals `tag`. The meaning:
 inline uint32_t probe_tags_scalar(const std::atomic<uint16_t>* line, uint16_t tag) noexcept {
@@ -37,7 +44,7 @@ inline uint32_t probe_tags(const std::atomic<uint16_t>* line, uint16_t tag) noex
   const __m128i high = _mm_cmpeq_epi16(_mm_load_si128(at + 1), want);
   const int mask = _mm_movemask_epi8(_mm_packs_epi16(low, high));
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  return static_cast<uint32_t>(mask) & ((1u << kProbeTags) - 1);
+  return static_cast<uint32_t>(mask) & kProbeMask;
 }
 #else
 inline uint32_t probe_tags(const std::atomic<uint16_t>* line, uint16_t tag) noexcept {

@@ -319,16 +319,14 @@ template <class F>
 }
 
 template <class F>
-[[gnu::noinline]] void hash(const ConntrackTable& table, Lane<F>& lane) noexcept {
+void hash(const ConntrackTable& table, Lane<F>& lane) noexcept {
   hash_keys<F>(table, lane.keys, lane.count, lane.hashes);
   for (uint32_t i = 0; i < lane.count; ++i) flows_of<F>(table).prefetch_index(lane.hashes[i]);
 }
 
 template <class F>
-[[gnu::noinline]] void ask(const ConntrackTable& table, Lane<F>& lane) noexcept {
-  const FlowTable<F>& flows = flows_of<F>(table);
-  for (uint32_t i = 0, count = lane.count; i < count; ++i)
-    lane.guesses[i] = flows.guess(lane.hashes[i]);
+void ask(const ConntrackTable& table, Lane<F>& lane) noexcept {
+  flows_of<F>(table).guess(lane.hashes, lane.count, lane.guesses);
 }
 
 void walk_all(Batch& batch) noexcept {

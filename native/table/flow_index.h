@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "kernel/kernels.h"
 #include "kernel/probe.h"
 #include "table/flow_record.h"
 
@@ -17,7 +18,7 @@ struct alignas(64) FlowBucket {
 
   uint32_t overflowed() const noexcept { return control.load(std::memory_order_acquire) >> 1; }
 };
-static_assert(sizeof(FlowBucket) == 64);
+static_assert(sizeof(FlowBucket) == kGuessLineBytes);
 
 // Where an entry stands, or will: `home` is its first bucket.
 struct FlowSpot {
@@ -88,10 +89,10 @@ class FlowIndex {
     cold_ = cold;
   }
 
-  static uint16_t tag_of(uint32_t hash) noexcept {
-    const uint16_t tag = static_cast<uint16_t>(hash);
-    return static_cast<uint16_t>(tag + (tag < 1));
+  GuessLines lines(const void* sides, uint32_t side_bytes) const noexcept {
+    return GuessLines{buckets_, count_, sides, side_bytes};
   }
+  static uint16_t tag_of(uint32_t hash) noexcept { return probe_tag(hash); }
   FlowBucket* first(uint32_t hash) const noexcept {
     return buckets_ + ((static_cast<uint64_t>(hash) * count_) >> 32);
   }

@@ -80,6 +80,9 @@ class FlowTable {
   // The same in two steps, by entry (record << 1 | direction): what stands first under the hash, and
   // its lines asked for; then whether it is the key's, and if not what is. kRecordNone: nothing.
   uint32_t guess(uint32_t hash) const noexcept;
+  void guess(const uint32_t* hashes, uint32_t n, uint32_t* entries) const noexcept {
+    kernels().guess(index_.lines(sides_, sizeof(Side)), hashes, n, entries);
+  }
   bool is(uint32_t guess, const Key& key) const noexcept;
   uint32_t settle(uint32_t guess, const Key& key, uint32_t hash) const noexcept;
   Side& side_at(uint32_t entry) const noexcept { return sides_[entry]; }
