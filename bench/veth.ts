@@ -118,7 +118,7 @@ function compared(
   theirs: Entry | undefined,
   goal?: Goal,
 ): (Measured | Skipped)[] {
-  if (!ours || !theirs) return [];
+  if (!ours || !theirs || samplesOf(ours, key, mpps).length === 0) return [];
   return [mpps, perCpu].flatMap((figure) =>
     ratios(
       subject,

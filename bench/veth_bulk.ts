@@ -5,7 +5,7 @@ import { messageOf } from "../src/kit/error.js";
 import type { Question } from "./questions.js";
 import { ratios } from "./ratio.js";
 import { type Measured, machineFacts, type Report, type Skipped } from "./report.js";
-import { allowLarge, backendAddresses, outsideCore } from "./veth_net.js";
+import { addQueues, allowLarge, backendAddresses, outsideCore } from "./veth_net.js";
 import { isInstalled, missingPrograms, needsRoot } from "./veth_peers.js";
 import {
   type Entry,
@@ -33,6 +33,7 @@ const wishes: readonly Wish[] = [
   { name: "nftables", services },
   { name: "iptables", services },
   { name: "af_xdp", services },
+  { name: "af_xdp", services }, // the one with queues
   { name: "af_packet", services },
   { name: "tap", services },
 ];
@@ -89,14 +90,19 @@ async function visit(entry: Entry, isShort: boolean): Promise<void> {
   });
 }
 
+/** The second of a kind has queues. */
+const hasQueues = (entry: Entry, entries: readonly Entry[]): boolean =>
+  entries.find((e) => e.subject.name === entry.subject.name) !== entry;
+
 function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
   const common = { flows: 1, family: 4, workers: 1 };
   const cases: (Measured | Skipped)[] = [];
-  for (const entry of entries)
+  for (const entry of entries) {
+    const { services } = entry.subject;
+    const parameters = { services, ...(hasQueues(entry, entries) ? { qdisc: "pfifo" } : {}) };
     for (const figure of [rate, resent])
-      cases.push(
-        ...figureCase(entry, key, figure, { services: entry.subject.services, ...common }),
-      );
+      cases.push(...figureCase(entry, key, figure, { ...parameters, ...common }));
+  }
   const theirs = find(entries, "nftables", services);
   for (const name of ["af_packet", "tap", "af_xdp"] as const) {
     const ours = find(entries, name, services);
@@ -135,6 +141,9 @@ export const vethBulk: Question = {
         for (const { subject } of entries) {
           if (subject.name !== "tap") allowLarge(subject.net);
           await serve(subject);
+        }
+        for (const entry of entries) {
+          if (hasQueues(entry, entries)) addQueues(entry.subject.net);
         }
         await inRounds(entries, { ...plan, progress }, (entry) => visit(entry, rounds === 1));
         return { question, machine: machineFacts(), cases: casesOf(entries) };

@@ -82,15 +82,16 @@ function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
       const theirs = find(entries, peer, services);
       if (!theirs) continue;
       const hasGoal = name === "af_xdp" && services >= 1_000;
-      cases.push(
-        ...ratios(
-          `${name} / ${peer}`,
-          { services, ...common, of: perSecond },
-          samplesOf(ours, key, perSecond),
-          samplesOf(theirs, key, perSecond),
-          hasGoal ? { atLeast: goal } : undefined,
-        ),
-      );
+      for (const figure of [perSecond, cost])
+        cases.push(
+          ...ratios(
+            `${name} / ${peer}`,
+            { services, ...common, of: figure },
+            samplesOf(ours, key, figure),
+            samplesOf(theirs, key, figure),
+            hasGoal && figure === perSecond ? { atLeast: goal } : undefined,
+          ),
+        );
     }
   }
   return cases;

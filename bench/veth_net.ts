@@ -221,3 +221,17 @@ export function allowLarge(net: VethNet): void {
     spawnSync("ip", ["netns", "exec", namespace, "ethtool", "-K", name, "tso", "on"]);
   }
 }
+
+const queuePackets = 10_000;
+
+/**
+ * A queue before the outside ends: since Linux 6.16 a veth whose ring is full keeps its packets there
+ * instead of losing them (drivers/net/veth.c, veth_xmit: NETDEV_TX_BUSY).
+ */
+export function addQueues({ namespaces, outside }: VethNet): void {
+  const pfifo = ["root", "pfifo", "limit", String(queuePackets)];
+  for (const side of ["client", "backend"] as const) {
+    const at = ["-n", namespaces[side], "qdisc", "replace", "dev", outside[side]];
+    execFileSync("tc", [...at, ...pfifo], quiet);
+  }
+}
