@@ -169,6 +169,7 @@ class FlowTable {
   void copy_state(uint32_t record) noexcept;
   void post(uint32_t record) noexcept;
   void read_notice(uint32_t worker, uint32_t record, Time now) noexcept;
+  void prefetch_visit(uint32_t record) const noexcept;
   bool visit(uint32_t worker, uint32_t record, Time now, Gone* gone) noexcept;
   Time deadline(uint32_t record, Time now) const noexcept;
   struct Restorer;

@@ -1,0 +1,250 @@
+// Floods: one zone of the flow table is flooded at full rate while established connections of it and
+// of another zone carry traffic, and new ones come in the other zone.
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "support/corridor_kit.h"
+#include "table/mix.h"
+
+namespace nodeplane::test {
+namespace {
+
+constexpr uint8_t kPods = 1;  // the zone of clients in the pod range; the others' is 0
+constexpr uint32_t kPod = 0x0a01000c, kOutside = 0xc6330000;  // 10.1.0.12, 198.51.0.0
+constexpr uint32_t kVirtual = 0x0a60000a, kEndpoint = 0x0a01000b;
+constexpr uint32_t kTcpAt = 34;
+
+struct Flood {
+  const char* name;
+  uint8_t protocol, flags;
+  FlowClass makes;
+};
+
+struct Client {
+  uint32_t address;
+  uint16_t port;
+};
+
+// Packets that differ in addresses, ports and flags, out of one pattern each.
+class Packets {
+ public:
+  Packets() {
+    Ip4 ip;
+    tcp_ = eth(0x0800, ipv4(ip, tcp(0, 80)));
+    ip.protocol = kProtocolUdp;
+    udp_ = eth(0x0800, ipv4(ip, udp(0, 53)));
+  }
+  CorridorKit::In asks(const Client& c, uint8_t flags, uint8_t protocol = kProtocolTcp) const {
+    const bool tcp = protocol == kProtocolTcp;
+    return {
+        from_pod(c) ? uint16_t{1} : uint16_t{0},
+        made(tcp ? tcp_ : udp_, c.address, c.port, kVirtual, tcp ? 80 : 53, flags, from_pod(c))};
+  }
+  CorridorKit::In answers(const Client& c, uint8_t flags) const {
+    return {1, made(tcp_, kEndpoint, 8080, c.address, c.port, flags, true)};
+  }
+  static bool from_pod(const Client& c) { return c.address == kPod; }
+
+ private:
+  static Bytes made(Bytes b, uint32_t src, uint16_t sport, uint32_t dst, uint16_t dport,
+                    uint8_t flags, bool pods_port) {
+    if (pods_port) b[5] = 0x02;  // the MAC of port 1
+    put16(b, 26, src >> 16);
+    put16(b, 28, src & 0xffff);
+    put16(b, 30, dst >> 16);
+    put16(b, 32, dst & 0xffff);
+    put16(b, kTcpAt, sport);
+    put16(b, kTcpAt + 2, dport);
+    if (b[23] == kProtocolTcp) b[kTcpAt + 13] = flags;
+    put16(b, 24, 0);
+    uint32_t sum = 0;
+    for (uint32_t i = 14; i < 34; i += 2) sum += uint32_t{b[i]} << 8 | b[i + 1];
+    sum = (sum & 0xffff) + (sum >> 16);
+    put16(b, 24, ~(sum + (sum >> 16)) & 0xffff);
+    return b;
+  }
+  Bytes tcp_, udp_;
+};
+
+// A node whose pods are guaranteed 40 % of the flow table; its one endpoint stands behind port 1.
+struct Scene {
+  static constexpr uint32_t kBurst = 224;  // of a flood, beside what is carried meanwhile
+  CorridorKit kit;
+  Packets packets;
+  uint64_t random = 1;
+
+  explicit Scene(uint32_t capacity) : kit(false, false, capacity) {
+    ZoneRow pods{};
+    pods.id = kPods;
+    pods.guaranteed = 40;
+    pods.maximum = 80;
+    pods.source = static_cast<uint8_t>(ZoneSource::kPods);
+    kit.zones = {pods};
+    kit.publish(false, false, 1);
+  }
+  uint32_t next() { return static_cast<uint32_t>((random = mix_in(random, 1)) >> 32); }
+  ZoneStateRow zone(uint8_t z) const {
+    ZoneStateRow row;
+    kit.flows4->zone_state(z, &row);
+    return row;
+  }
+  // One batch, a tenth of a millisecond later. How many packets left.
+  uint32_t run(const std::vector<CorridorKit::In>& in) {
+    kit.run(in);
+    const size_t sent = kit.sent[0].size() + kit.sent[1].size();
+    kit.advance(kMillisecond / 10);
+    return static_cast<uint32_t>(sent);
+  }
+  void each(const std::vector<Client>& clients, auto packet) {
+    std::vector<CorridorKit::In> in;
+    for (const Client& c : clients) {
+      in.push_back(packet(c));
+      if (in.size() < kBatchSize && &c != &clients.back()) continue;
+      ASSERT_EQ(run(in), in.size());
+      in.clear();
+    }
+  }
+  void establish(const std::vector<Client>& clients) {
+    each(clients, [&](const Client& c) { return packets.asks(c, kTcpSyn); });
+    each(clients, [&](const Client& c) { return packets.answers(c, kTcpSyn | kTcpAck); });
+    each(clients, [&](const Client& c) { return packets.asks(c, kTcpAck); });
+  }
+  void carry(const std::vector<Client>& clients) {
+    each(clients, [&](const Client& c) { return packets.asks(c, kTcpAck); });
+    each(clients, [&](const Client& c) { return packets.answers(c, kTcpAck); });
+  }
+  // `count` packets from as many clients outside; beside each batch of them one packet each of `known`
+  // connections in turn, and of new ones of both zones that are opened meanwhile.
+  void flood(const Flood& f, uint32_t count, const std::vector<Client>& known,
+             std::vector<Client>* opened) {
+    std::deque<std::pair<Client, uint32_t>> opening;  // and the packet that is next
+    size_t at = 0;
+    for (uint32_t done = 0, batch = 0; done < count; ++batch) {
+      std::vector<CorridorKit::In> in;
+      opening.push_back({{kPod, static_cast<uint16_t>(40000 + batch)}, 0});
+      // In the flooded zone half-open ones go before one-way ones: there a UDP flood is in the way.
+      if (f.protocol == kProtocolTcp)
+        opening.push_back({{kOutside | 1, static_cast<uint16_t>(1024 + batch)}, 0});
+      for (auto& [c, step] : opening) {
+        in.push_back(step == 1 ? packets.answers(c, kTcpSyn | kTcpAck)
+                               : packets.asks(c, step == 0 ? kTcpSyn : kTcpAck));
+        if (step++ == 2) opened->push_back(c);
+      }
+      while (!opening.empty() && opening.front().second == 3) opening.pop_front();
+      for (uint32_t i = 0; i < 16; ++i, ++at) {
+        const Client& c = known[at % known.size()];
+        in.push_back(i % 2 == 0 ? packets.asks(c, kTcpAck) : packets.answers(c, kTcpAck));
+      }
+      for (uint32_t i = 0; i < kBurst; ++i, ++done) {
+        const Client c = {kOutside | (next() & 0xffff) | 2, static_cast<uint16_t>(next() | 1024)};
+        in.push_back(packets.asks(c, f.flags, f.protocol));
+      }
+      ASSERT_EQ(run(in), in.size()) << "a packet was lost in batch " << batch;
+    }
+  }
+};
+
+constexpr Flood kFloods[] = {
+    {"SYN", kProtocolTcp, kTcpSyn, FlowClass::kHalfOpen},
+    {"ACK", kProtocolTcp, kTcpAck, FlowClass::kHalfOpen},
+    {"FIN", kProtocolTcp, kTcpFin | kTcpAck, FlowClass::kClosing},
+    {"UDP", kProtocolUdp, 0, FlowClass::kOneWay},
+};
+
+class FloodTest : public testing::TestWithParam<Flood> {};
+
+TEST_P(FloodTest, CostsNobodyElseAnything) {
+  const Flood& f = GetParam();
+  // The first story is the whole one: 100,000 established connections.
+  const uint32_t established = f.flags == kTcpSyn ? 50'000 : 2'000;
+  const uint32_t capacity = established * 5 / 2;
+  Scene scene(capacity);
+  std::vector<Client> pods, outside, opened;
+  for (uint32_t i = 0; i < established; ++i) {
+    // Below what is opened later.
+    pods.push_back({kPod, static_cast<uint16_t>(i < 39'000 ? 1000 + i : 1000 + i + 10'000)});
+    outside.push_back({kOutside + 0x10000 + i % 512, static_cast<uint16_t>(1024 + i / 512)});
+  }
+  scene.establish(pods);
+  scene.establish(outside);
+  ASSERT_EQ(scene.zone(kPods).established, established);
+  ASSERT_EQ(scene.zone(0).established, established);
+
+  std::vector<Client> known = pods;
+  known.insert(known.end(), outside.begin(), outside.end());
+  const uint32_t flood = capacity;  // five times what is left of the table
+  scene.flood(f, flood, known, &opened);
+  scene.carry(known);
+  scene.carry(opened);
+
+  const ZoneStateRow mine = scene.zone(0), theirs = scene.zone(kPods);
+  EXPECT_EQ(theirs.established + mine.established, 2 * established + opened.size());
+  EXPECT_EQ(theirs.refused + mine.refused, 0u);
+  EXPECT_EQ(theirs.evicted_closing + theirs.evicted_half_open + theirs.evicted_one_way, 0u);
+  EXPECT_EQ(theirs.evicted_established + mine.evicted_established, 0u);
+  const uint64_t evicted[] = {mine.evicted_closing, mine.evicted_half_open, mine.evicted_one_way};
+  EXPECT_GT(evicted[static_cast<uint32_t>(f.makes)], flood / 2);
+  EXPECT_EQ(scene.kit.count(Counter::kFlowEvicted), evicted[0] + evicted[1] + evicted[2]);
+  EXPECT_EQ(scene.kit.drops(Drop::kFlowTableFull) + scene.kit.drops(Drop::kFlowZoneFull), 0u);
+  EXPECT_EQ(scene.kit.flows4->live(), scene.kit.flows4->capacity());
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, FloodTest, testing::ValuesIn(kFloods),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// The zone that fills the table may do so, but gives way to one that is within its guarantee, with
+// established connections in the end.
+TEST(Zones, AGuaranteeIsKept) {
+  Scene scene(1000);
+  std::vector<Client> outside, pods;
+  for (uint16_t i = 0; i < 1000; ++i)
+    outside.push_back({kOutside | 1, static_cast<uint16_t>(5000 + i)});
+  for (uint16_t i = 0; i < 400; ++i) pods.push_back({kPod, static_cast<uint16_t>(5000 + i)});
+  scene.establish(outside);
+  EXPECT_EQ(scene.zone(0).established, 1000u);
+  scene.establish(pods);
+  EXPECT_EQ(scene.zone(kPods).established, 400u);
+  EXPECT_EQ(scene.zone(0).established, 600u);
+  EXPECT_EQ(scene.zone(0).evicted_established, 400u);
+  // At its guarantee now: nothing of what stands there gives way any more.
+  EXPECT_EQ(scene.run({scene.packets.asks({kPod, 9000}, kTcpSyn)}), 0u);
+  EXPECT_EQ(scene.kit.drops(Drop::kFlowTableFull), 1u);
+  EXPECT_EQ(scene.zone(kPods).refused, 1u);
+  scene.carry(pods);
+}
+
+TEST(Zones, AMaximumIsKept) {
+  Scene scene(1000);
+  std::vector<Client> pods;
+  for (uint16_t i = 0; i < 800; ++i) pods.push_back({kPod, static_cast<uint16_t>(5000 + i)});
+  scene.establish(pods);
+  EXPECT_EQ(scene.run({scene.packets.asks({kPod, 9000}, kTcpSyn)}), 0u);
+  EXPECT_EQ(scene.kit.drops(Drop::kFlowZoneFull), 1u);
+  EXPECT_EQ(scene.zone(kPods).refused, 1u);
+  // One that is over makes room for the next, and the rest of the table is the others'.
+  EXPECT_EQ(scene.run({scene.packets.asks(pods[7], kTcpRst)}), 1u);
+  EXPECT_EQ(scene.run({scene.packets.asks({kPod, 9001}, kTcpSyn)}), 1u);
+  EXPECT_EQ(scene.zone(kPods).evicted_closing, 1u);
+  for (uint16_t i = 0; i < 200; ++i)
+    ASSERT_EQ(
+        scene.run({scene.packets.asks({kOutside | 1, static_cast<uint16_t>(5000 + i)}, kTcpSyn)}),
+        1u);
+  EXPECT_EQ(scene.kit.flows4->live(), 1000u);
+}
+
+// RST makes no record; FIN one that is over soon, whatever follows.
+TEST(Zones, AnEndWithoutABeginningIsForgottenSoon) {
+  Scene scene(1000);
+  const Client c{kOutside | 1, 5000}, d{kOutside | 1, 5001};
+  EXPECT_EQ(scene.run({scene.packets.asks(c, kTcpRst | kTcpAck)}), 0u);
+  EXPECT_EQ(scene.kit.drops(Drop::kRstWithoutFlow), 1u);
+  EXPECT_EQ(scene.run({scene.packets.asks(d, kTcpFin | kTcpAck)}), 1u);
+  EXPECT_EQ(scene.zone(0).closing, 1u);
+  EXPECT_EQ(scene.kit.flows4->live(), 1u);
+  scene.kit.advance(31 * kSecond);
+  EXPECT_EQ(scene.kit.flows4->live(), 0u);
+}
+
+}  // namespace
+}  // namespace nodeplane::test
