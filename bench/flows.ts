@@ -15,7 +15,8 @@ const quick = {
   IPv6: [1_000, 100_000, 1_000_000],
 } as const;
 const full = { ...quick, IPv4: [...quick.IPv4, 4_000_000, 16_000_000] } as const;
-const entries = [2 ** 20, 2 ** 22];
+const small = { IPv4: [1_000], IPv6: [1_000] } as const;
+const entriesOf = (sizes: Sizes): number[] => (sizes === small ? [2 ** 12] : [2 ** 20, 2 ** 22]);
 
 // Upper bounds: a flow with its share of the index, spare capacity included. The floor reads memory of
 // its own, as large as the largest table.
@@ -36,8 +37,12 @@ function bytesOf(sizes: Sizes): number {
     sizes[family].map((flows) => flows * flowBytes[family]),
   );
   const all = tables.reduce((sum, bytes) => sum + bytes, setupBytes);
-  return all + Math.max(...tables) + rteHashBytes(entries);
+  return all + Math.max(...tables) + rteHashBytes(entriesOf(sizes));
 }
+
+/** The short form, of one round, only shows that everything runs. */
+const sizesOf = ({ isFull, rounds }: QuestionOptions): Sizes =>
+  rounds === 1 ? small : isFull ? full : quick;
 
 const filterOf = (sizes: Sizes): string =>
   `/(IPv4/(${sizes.IPv4.join("|")})|IPv6/(${sizes.IPv6.join("|")}))/`;
@@ -52,9 +57,11 @@ function joined(before: readonly Measured[], after: readonly Measured[]): Measur
   });
 }
 
-async function measureAll({ isFull, rounds, progress }: QuestionOptions): Promise<Report> {
+async function measureAll(options: QuestionOptions): Promise<Report> {
+  const { isFull, rounds, progress } = options;
   const repetitions = rounds ?? (isFull ? 31 : 15);
-  const sizes = isFull ? full : rounds === 1 ? { IPv4: [1_000], IPv6: [1_000] } : quick;
+  const sizes = sizesOf(options);
+  const entries = entriesOf(sizes);
   const secondsMin = rounds === 1 ? 0.0001 : 0.005;
   const rteHash = await openRteHash(entries);
   const half = { rounds: Math.ceil(repetitions / 2), warmup: 2 };
@@ -88,6 +95,5 @@ async function measureAll({ isFull, rounds, progress }: QuestionOptions): Promis
 export const flows: Question = {
   name: "flows",
   about: "ns of the flow table alone: find, keep, remove, expire; beside it a floor and rte_hash",
-  run: (options) =>
-    withHugePages(bytesOf(options.isFull ? full : quick), () => measureAll(options)),
+  run: (options) => withHugePages(bytesOf(sizesOf(options)), () => measureAll(options)),
 };
