@@ -1,5 +1,5 @@
 // bench kernels: what the SIMD variants of the kernels gain over their scalar meaning, in nanoseconds
-// for each item: a key hashed, a bucket's tags compared, a sum over so many bytes. Items lie in the
+// for each item: a key hashed, a bucket's tags compared, an index line looked at, a sum over so many bytes. Items lie in the
 // first-level cache: this is about instructions, not memory.
 import { messageOf } from "../src/kit/error.js";
 import { runGoogleBenchmark } from "./google_benchmark.js";
@@ -8,7 +8,7 @@ import type { Question } from "./questions.js";
 import { ratioOf } from "./ratio.js";
 import type { Measured, Parameters, Report, Skipped } from "./report.js";
 
-const filter = "^(sip13|crc32c|checksum|tag probe)";
+const filter = "^(sip13|crc32c|checksum|tag probe|index guess)";
 
 const name = ([subject = "", variant = "", bytes]: readonly string[]) => ({
   subject,

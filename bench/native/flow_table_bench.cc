@@ -1,5 +1,5 @@
 // The flow table alone, in laps of 8,192 items that are newly drawn between laps, untimed.
-//   find_hit  random established keys of both directions in batches of 256, as the find stage asks for
+//   find_hit  random established keys of both directions in batches of 256, as the express lane asks for
 //             them: hash, index lines, then records, asked for some packets ahead; counters touched
 //   find_miss the same of keys that are not there
 //   keep      new connections beside those that live; remove: random ones of those, one by one
@@ -23,7 +23,8 @@ namespace nodeplane {
 namespace {
 
 constexpr HashSeed kSeed{0x0123456789abcdef, 0xfedcba9876543210};
-constexpr uint32_t kLap = 8192, kBurst = 256, kAhead = 16, kLinesAhead = 32;
+constexpr uint32_t kLap = 8192, kBurst = 256, kLinesAhead = 32;
+constexpr uint32_t kStep = 16, kAhead = 2 * kStep;  // as the express lane does
 constexpr uint32_t kSpare = 4;    // a table has room for a quarter more than live in it,
 constexpr uint32_t kSurplus = 5;  // and had a fifth more
 constexpr Time kStart = 1000 * kSecond;
@@ -120,22 +121,33 @@ struct Filled {
   Time now = kStart;
 };
 
+template <class F>
+uint32_t settle_step(FlowTable<F>& t, const typename F::Key* keys, const uint32_t* hashes,
+                     const uint32_t* guesses, Time now) {
+  uint32_t found = 0;
+  for (uint32_t i = 0; i < kStep; ++i) {
+    const uint32_t entry = t.settle(guesses[i], keys[i], hashes[i]);
+    if (entry == kRecordNone) continue;
+    ++found;
+    t.touch(0, FlowRef{entry >> 1, static_cast<uint8_t>(entry & 1)}, 64, kTcpAck, kProtocolTcp,
+            now);
+  }
+  return found;
+}
+
 // Of one lap over all keys: how many were found.
 template <class F>
 uint32_t find_all(FlowTable<F>& t, const std::vector<typename F::Key>& keys, Time now) {
   uint32_t hashes[kBurst], guesses[kBurst], found = 0;
   for (uint32_t from = 0; from < kLap; from += kBurst) {
     hash(&keys[from], kBurst, hashes);
-    for (uint32_t step = 0; step < kBurst + 2 * kAhead; ++step) {
-      if (step < kBurst) t.prefetch_index(hashes[step]);
+    for (uint32_t step = 0; step < kBurst + 2 * kAhead; step += kStep) {
+      if (step < kBurst)
+        for (uint32_t i = step; i < step + kStep; ++i) t.prefetch_index(hashes[i]);
       const uint32_t near = step - kAhead, here = step - 2 * kAhead;
-      if (near < kBurst) guesses[near] = t.guess(hashes[near]);
-      if (here >= kBurst) continue;
-      const uint32_t entry = t.settle(guesses[here], keys[from + here], hashes[here]);
-      if (entry == kRecordNone) continue;
-      ++found;
-      t.touch(0, FlowRef{entry >> 1, static_cast<uint8_t>(entry & 1)}, 64, kTcpAck, kProtocolTcp,
-              now);
+      if (near < kBurst) t.guess(&hashes[near], kStep, &guesses[near]);
+      if (here < kBurst)
+        found += settle_step(t, &keys[from + here], &hashes[here], &guesses[here], now);
     }
   }
   return found;

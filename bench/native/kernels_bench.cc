@@ -63,6 +63,31 @@ void probe(benchmark::State& state, uint32_t (*tags)(const std::atomic<uint16_t>
   state.SetItemsProcessed(state.iterations() * kBatchSize);
 }
 
+// Hashes that have an entry, over index lines and records that lie in the first-level cache.
+void guess(benchmark::State& state, const Kernels* kernels) {
+  constexpr uint32_t kLines = 64, kRecordBytes = 64, kRecords = 256;
+  struct alignas(64) Line {
+    uint8_t bytes[kGuessLineBytes];
+  };
+  std::vector<Line> lines(kLines), records(kRecords);
+  std::vector<uint32_t> hashes = random_items<uint32_t>(kBatchSize), entries(kBatchSize);
+  for (uint32_t i = 0; i < kBatchSize; ++i) {
+    // A hash's line is its share of all lines.
+    uint8_t* line = lines[uint64_t{hashes[i]} * kLines >> 32].bytes;
+    const uint32_t slot = i % kProbeTags, entry = i % kRecords;
+    const uint16_t tag = probe_tag(hashes[i]);
+    std::memcpy(line + slot * sizeof tag, &tag, sizeof tag);
+    std::memcpy(line + kGuessEntriesAt + slot * sizeof entry, &entry, sizeof entry);
+  }
+  const GuessLines where{lines.data(), kLines, records.data(), kRecordBytes};
+  for (auto _ : state) {
+    kernels->guess(where, hashes.data(), hashes.size(), entries.data());
+    benchmark::DoNotOptimize(entries.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * kBatchSize);
+}
+
 template <class Key>
 void add_hash(const char* subject, const Kernels& k, Hash<Key> Kernels::*which, Hash<Key>* last) {
   if (k.*which == *last) return;  // an older one's, named already
@@ -75,6 +100,7 @@ const bool kEnrolled = [] {
   Hash<KeyV4> hash_v4 = nullptr, crc_v4 = nullptr;
   Hash<KeyV6> hash_v6 = nullptr, crc_v6 = nullptr;
   decltype(Kernels::checksum) checksum = nullptr;
+  decltype(Kernels::guess) last_guess = nullptr;
   for (const char* name : {"scalar", "sse42", "avx2", "avx512"}) {
     const Kernels* k = kernels_named(name);
     if (k == nullptr) continue;
@@ -82,6 +108,9 @@ const bool kEnrolled = [] {
     add_hash("sip13 IPv6", *k, &Kernels::hash_v6, &hash_v6);
     add_hash("crc32c IPv4", *k, &Kernels::crc_v4, &crc_v4);
     add_hash("crc32c IPv6", *k, &Kernels::crc_v6, &crc_v6);
+    if (k->guess != last_guess)
+      benchmark::RegisterBenchmark((std::string("index guess/") + name).c_str(), guess, k);
+    last_guess = k->guess;
     if (k->checksum == checksum) continue;
     checksum = k->checksum;
     auto* sums = benchmark::RegisterBenchmark((std::string("checksum/") + name).c_str(), sum, k);
