@@ -48,10 +48,10 @@ bool Plane::make_flows(std::string* error) {
   FlowTable<V4>::Options v4{o.flow_capacity4, o.workers, o.huge};
   FlowTable<V6>::Options v6{o.flow_capacity6, o.workers, o.huge};
   if (!o.flow_file.empty()) {
-    flow_file_ = FlowFile::open(
-        {o.flow_file, o.flow_huge_directory, FlowTable<V4>::record_count(o.flow_capacity4),
-         FlowTable<V6>::record_count(o.flow_capacity6)},
-        error);
+    FlowFile::Options where{o.flow_file, o.flow_huge_directory};
+    where.capacity4 = FlowTable<V4>::record_count(o.flow_capacity4);
+    where.capacity6 = FlowTable<V6>::record_count(o.flow_capacity6);
+    flow_file_ = FlowFile::open(where, error);
     if (!flow_file_) {
       *error = "flow file " + *error;
       return false;

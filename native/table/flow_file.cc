@@ -131,7 +131,7 @@ void write_header(NamedFile& file, const FlowFile::Options& o, uint64_t id, uint
   h.bytes = places_of(o.capacity4, o.capacity6).end;
   h.id = id;
   std::memset(h.boot, 0, sizeof h.boot);
-  boot_id().copy(h.boot, sizeof h.boot);
+  o.boot.copy(h.boot, sizeof h.boot);
   h.generation.store(generation, std::memory_order_relaxed);
   h.check.store(h.sum(), std::memory_order_release);
 }
@@ -139,7 +139,7 @@ void write_header(NamedFile& file, const FlowFile::Options& o, uint64_t id, uint
 enum class Verdict : uint8_t { kEmpty, kGood, kUseless, kForeign };
 
 // Whether records can be read from it; if not, why.
-Verdict judge(const NamedFile& file, std::string* why) {
+Verdict judge(const NamedFile& file, const std::string& boot, std::string* why) {
   if (file.size() == 0) return Verdict::kEmpty;
   alignas(FlowFileHeader) uint8_t bytes[sizeof(FlowFileHeader)] = {};
   const size_t read = file.read(bytes, sizeof bytes);
@@ -162,7 +162,7 @@ Verdict judge(const NamedFile& file, std::string* why) {
   if (h.layout_hash != kLayoutHash || h.side_bytes[0] != sizeof(SideV4) ||
       h.side_bytes[1] != sizeof(SideV6) || h.cold_bytes != sizeof(FlowCold))
     return useless("its records look otherwise than this program's");
-  if (boot_id().compare(0, kBootBytes, std::string(h.boot, kBootBytes)) != 0)
+  if (boot.compare(0, kBootBytes, std::string(h.boot, kBootBytes)) != 0)
     return useless("is of another boot: its connections' times mean nothing now");
   if (h.bytes != places_of(h.capacity[0], h.capacity[1]).end || file.size() < h.bytes)
     return useless("is cut short: " + std::to_string(file.size()) + " of " +
@@ -233,10 +233,10 @@ std::string FlowFile::huge_path() const {
 
 bool FlowFile::take_found(std::unique_ptr<NamedFile> huge, std::string* error) {
   std::string why;
-  Verdict verdict = huge ? judge(*huge, &why) : Verdict::kEmpty;
+  Verdict verdict = huge ? judge(*huge, options_.boot, &why) : Verdict::kEmpty;
   bool in_huge = verdict == Verdict::kGood;
   if (!in_huge && verdict != Verdict::kForeign) {
-    const Verdict other = judge(*lock_, &why);
+    const Verdict other = judge(*lock_, options_.boot, &why);
     if (other != Verdict::kEmpty) verdict = other;
   }
   if (verdict == Verdict::kForeign) {

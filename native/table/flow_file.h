@@ -23,6 +23,7 @@ class FlowFile {
     std::string path;            // locked in any case
     std::string huge_directory;  // where to mount; empty: the records lie at `path`
     uint32_t capacity4 = 65536, capacity6 = 65536;
+    std::string boot = boot_id();  // times of another boot mean nothing
   };
   // Null with a reason: not ours, held by another process, no room, or more connections than fit.
   static std::unique_ptr<FlowFile> open(const Options& options, std::string* error);
