@@ -8,6 +8,7 @@ import { memif } from "./memif.js";
 import { newFlows } from "./new_flows.js";
 import { path } from "./path.js";
 import type { Question } from "./questions.js";
+import { restart } from "./restart.js";
 import { services } from "./services.js";
 import { veth } from "./veth.js";
 import { vethBulk } from "./veth_bulk.js";
@@ -29,5 +30,6 @@ export const questions: readonly Question[] = [
   vethConnections,
   vethBulk,
   control,
+  restart,
   kernels,
 ];

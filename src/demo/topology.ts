@@ -181,6 +181,7 @@ export function configuration(
     `manifests: [${manifests}]`,
     `control: { socket: ${socket} }`,
     "workers: { count: 1, mode: adaptive }",
+    "flows: { survive: never }",
     "",
   ].join("\n");
 }

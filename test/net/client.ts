@@ -5,10 +5,12 @@
 //   node client.js udp HOST PORT BYTES      bytes echoed over UDP, a window of datagrams at a time
 //   node client.js refused HOST PORT        the error a connected UDP socket sees
 //   node client.js hold COUNT HOST PORT     COUNT connections that tick, until standard input ends
+//   node client.js stream COUNT HOST PORT   COUNT connections with bytes echoed all the time, until then
 import { createHash, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { Agent, get as httpGet, type IncomingMessage } from "node:http";
 import { connect, isIPv6, type Socket } from "node:net";
+import { ask as stream } from "../../bench/stream.js";
 
 const timeoutMs = 8000;
 const say = (result: unknown): boolean => process.stdout.write(`${JSON.stringify(result)}\n`);
@@ -160,4 +162,5 @@ else if (what === "tcp") tcp(a, Number(b), Number(c));
 else if (what === "udp") udp(a, Number(b), Number(c));
 else if (what === "refused") refused(a, Number(b));
 else if (what === "hold") await hold(Number(a), b, Number(c));
+else if (what === "stream") await stream(Number(a), b, Number(c));
 else process.exit(2);

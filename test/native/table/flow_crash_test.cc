@@ -197,7 +197,7 @@ TYPED_TEST(FlowCrashTest, AtEveryStoreOfPacketsAndRefusals) {
 
 // Two workers that insert, use and remove, and a kill wherever they happen to be.
 TYPED_TEST(FlowCrashTest, KilledInTheMiddleOfMuch) {
-  constexpr uint32_t kRounds = 25, kMany = 256, kFlows = 200, kWarm = 2000;
+  constexpr uint32_t kRounds = 25, kMany = 8192, kFlows = 200, kWarm = 2000;
   std::mt19937 random(7);
   uint64_t recovered = 0;
   for (uint32_t round = 0; round < kRounds; ++round) {
