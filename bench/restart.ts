@@ -2,7 +2,7 @@
 // lost, and how long nothing goes through. Two subjects: `nodeplane run` between namespaces with real
 // TCP connections and data under way (from the kill to the first byte that a client gets through the new
 // process), and a process with loop ports and as many connections as asked for (to the first packet).
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -86,6 +86,8 @@ async function killInMemory(flows: number): Promise<Sample> {
   };
   const tidy = (): void => {
     for (const c of children) c.kill("SIGKILL");
+    // A mount of a killed process stays.
+    spawnSync("umount", ["--quiet", join(directory, "huge")], { stdio: "ignore" });
     rmSync(directory, { recursive: true, force: true });
   };
   const forget = atEnd(tidy);

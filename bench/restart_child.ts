@@ -46,7 +46,7 @@ class Packets {
   }
   of(flow: number): Uint8Array {
     const f = this.#frame;
-    f.writeUInt32BE(((172 << 24) | (16 << 16)) + 1 + Math.floor(flow / portsPerClient), 26);
+    f.writeUInt32BE(0xac100001 + Math.floor(flow / portsPerClient), 26);
     f.set(addressBytes(virtualAddress(4, flow % services) as IpText).subarray(0, 4), 30);
     f.writeUInt16BE(0, 24);
     let sum = 0;

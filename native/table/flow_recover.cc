@@ -151,7 +151,7 @@ void FlowTable<F>::Restorer::settle(uint32_t record) noexcept {
     set_rewrite(s[d], Key(s[d].key), Key(s[d ^ 1u].key));
     s[d].next_hop.store(kNextHopNone, kRelaxed);
     s[d].generation.store(from.generation, kRelaxed);
-    s[d].state.store(static_cast<uint8_t>(c.state.load(kRelaxed)), kRelaxed);
+    s[d].state.store(side_state(c.state.load(kRelaxed), d), kRelaxed);
     s[d].direction = static_cast<uint8_t>(d);
     s[d].source_changed = d == 0 ? c.snat : 0;
   }

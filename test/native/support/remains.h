@@ -37,8 +37,11 @@ class Remains {
   }
   // A table whose records lie here, as they are.
   std::unique_ptr<FlowTable<F>> table(Epochs& epochs, uint32_t workers = 1) const {
+    return table(epochs, workers, capacity_);
+  }
+  std::unique_ptr<FlowTable<F>> table(Epochs& epochs, uint32_t workers, uint32_t capacity) const {
     std::string error;
-    auto t = FlowTable<F>::create({capacity_, workers, false, records()}, epochs, &error);
+    auto t = FlowTable<F>::create({capacity, workers, false, records()}, epochs, &error);
     EXPECT_NE(t, nullptr) << error;
     t->set_timers(test_timers());
     return t;

@@ -176,6 +176,29 @@ TYPED_TEST(FlowCrashTest, AtEveryStoreOfAnExpiry) {
   this->expect_steps(seen, {{1, 2}, {2}});
 }
 
+// A full table: the oldest half-open one gives way to a newcomer.
+TYPED_TEST(FlowCrashTest, AtEveryStoreOfAnEviction) {
+  constexpr uint32_t kFull = 8;
+  this->table = this->remains.table(this->epochs, 1, kFull);
+  Numbers before;
+  for (uint32_t n = 0; n < kFull; ++n) {
+    this->keep(n);
+    before.insert(n);
+  }
+  Numbers between = before, after;
+  between.erase(0);
+  after = between;
+  after.insert(99);
+  const auto seen = this->stepper.run(kTestStart, [&] {
+    FlowRef ref;
+    Gone gone;
+    if (this->table->keep(0, make_flow<TypeParam>(99), kTestStart, &ref) != KeepResult::kFull)
+      return;
+    if (this->table->evict(0, 0, &gone)) this->keep(99);
+  });
+  this->expect_steps(seen, {before, between, after});
+}
+
 TYPED_TEST(FlowCrashTest, AtEveryStoreOfPacketsAndRefusals) {
   const FlowRef ref = this->keep(1);
   for (uint32_t n = 2; n < this->kCapacity; ++n) this->keep(n);
