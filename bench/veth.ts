@@ -11,7 +11,7 @@ import {
   type Report,
   type Skipped,
 } from "./report.js";
-import { missingPrograms, needsRoot } from "./veth_peers.js";
+import { needsRoot } from "./veth_peers.js";
 import {
   type Entry,
   figureCase,
@@ -202,11 +202,8 @@ export const veth: Question = {
       return { question, machine: machineFacts(), cases: [skipped] };
     }
     const plan = planOf(isFull, rounds);
-    const missing = missingPrograms();
-    const wishes = plan.wishes.filter((w) => !missing.has(w.name));
-    const skipped = [...missing].map(([subject, why]) => ({ subject, skipped: why }));
     try {
-      return await withSubjects(wishes, "first", async (entries) => {
+      return await withSubjects(plan.wishes, "first", async (entries, skipped) => {
         await inRounds(entries, { ...plan, progress }, (entry, round) => visit(entry, round, plan));
         const port = entries.find((e) => e.subject.name === "af_xdp")?.subject.facts?.ports[0];
         const cases = [...casesOf(entries, plan), ...skipped];

@@ -4,7 +4,7 @@ import type { Question } from "./questions.js";
 import { ratios } from "./ratio.js";
 import { type Measured, machineFacts, type Report, type Skipped } from "./report.js";
 import { runTimes } from "./veth_peer.js";
-import { isInstalled, missingPrograms, needsRoot } from "./veth_peers.js";
+import { isInstalled, needsRoot } from "./veth_peers.js";
 import {
   type Entry,
   figureCase,
@@ -107,12 +107,9 @@ export const vethConnections: Question = {
       return { question, machine: machineFacts(), cases: [skipped] };
     }
     const plan = planOf(isFull, rounds);
-    const missing = missingPrograms();
-    const wishes = plan.wishes.filter((w) => !missing.has(w.name));
-    const skipped = [...missing].map(([subject, why]) => ({ subject, skipped: why }));
     const servers = new Map<Entry, Web>();
     try {
-      return await withSubjects(wishes, "equal", async (entries) => {
+      return await withSubjects(plan.wishes, "equal", async (entries, skipped) => {
         for (const entry of entries) servers.set(entry, await Web.open(entry.subject));
         await inRounds(entries, { ...plan, progress }, (entry) =>
           visit(entry, servers.get(entry) as Web, plan.requests),

@@ -1,7 +1,9 @@
 // Samples of subjects over veth, round by round, and what is made of them.
 import { roundTrip, type Sample } from "./cores.js";
-import { type Measured, measured, type Parameters } from "./report.js";
+import { reasonOf } from "./programs.js";
+import { type Measured, measured, type Parameters, type Skipped } from "./report.js";
 import type { Outside } from "./veth_net.js";
+import { missingPrograms } from "./veth_peers.js";
 import { Subject, type SubjectName } from "./veth_subjects.js";
 
 /** A subject and what it is told apart by. */
@@ -16,19 +18,28 @@ export interface Wish {
   readonly services: number;
 }
 
-/** Opens them one after another; those opened so far are closed when one fails. */
+/** Opens them one after another. Those that cannot be had here are skipped, with the reason. */
 export async function withSubjects<T>(
   wishes: readonly Wish[],
   outside: Outside,
-  use: (entries: Entry[]) => Promise<T>,
+  use: (entries: Entry[], skipped: Skipped[]) => Promise<T>,
 ): Promise<T> {
   const entries: Entry[] = [];
+  const skipped: Skipped[] = [];
+  const missing = missingPrograms();
   try {
-    for (const { name, services } of wishes) {
-      const subject = await Subject.open(name, services, entries.length, outside);
-      entries.push({ subject, figures: new Map() });
+    for (const [i, { name, services }] of wishes.entries()) {
+      try {
+        const why = missing.get(name);
+        if (why) throw new Error(why);
+        const subject = await Subject.open(name, services, i, outside);
+        entries.push({ subject, figures: new Map() });
+      } catch (cause) {
+        skipped.push({ subject: name, parameters: { services }, skipped: reasonOf(cause) });
+      }
     }
-    return await use(entries);
+    if (entries.length === 0) throw new Error(skipped[0]?.skipped ?? "no subject");
+    return await use(entries, skipped);
   } finally {
     for (const { subject } of entries) await subject.close();
   }

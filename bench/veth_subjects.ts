@@ -160,7 +160,7 @@ export class Subject {
       routes: [{ to: generatorNet, via: address.client, port: "client" }],
       neighbours: sinkAddresses.map((a) => ({ address: a, mac: sinkMac, port: "sink" })),
       // The flows of one sample of new ones are gone before the next, as those of the kernel are.
-      flows: { capacity: 1 << 20, capacity6: 4096, timers: { udpUnreplied: "2s" } },
+      flows: { capacity: 1 << 19, capacity6: 4096, timers: { udpUnreplied: "2s" } },
       workers: { count: 1, mode: "interrupt", pin: [nodeCore] },
     };
     const file = join(this.#directory, "node.json");
