@@ -1,7 +1,7 @@
 // Native programs of ours that benchmarks run beside themselves (bench/native): built on demand, and
 // those that are asked line by line.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 /** Of the package. */
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 const buildMs = 600_000;
+const saidBytesMax = 64 << 20;
 const askMs = 60_000;
 
 /** Of what a failed program said, the line that says why. */
@@ -34,29 +35,31 @@ export function hasLibrary(name: string): boolean {
 }
 
 /**
+ * Configures and builds, one process at a time. What the addon's build makes stays as it is: these
+ * programs are none of its. Ninja says on standard output what a compiler says.
+ */
+const buildScript = `cmake -S "$1" -B "$2" -DNODEPLANE_BENCH=ON -DCMAKE_BUILD_TYPE=Release &&
+  cmake --build "$2" --target "$3" --parallel 2`;
+
+/**
  * Builds one program where the addon was built, if it was: the core is compiled already.
  * Its path; an Error that says why it cannot be built.
  */
 export function buildProgram(name: string): string {
-  const own = join(root, "build/bench");
   const addon = join(root, "build/cmake");
-  const folder = existsSync(join(addon, "CMakeCache.txt")) ? addon : own;
-  const cmake = (...args: string[]) =>
-    execFileSync("cmake", args, { stdio: ["ignore", "ignore", "pipe"], timeout: buildMs });
-  const configure = (isOn: boolean) =>
-    cmake(
-      ...["-S", root, "-B", folder, `-DNODEPLANE_BENCH=${isOn ? "ON" : "OFF"}`],
-      "-DCMAKE_BUILD_TYPE=Release",
-    );
+  const folder = existsSync(join(addon, "CMakeCache.txt")) ? addon : join(root, "build/bench");
   try {
-    configure(true);
-    cmake("--build", folder, "--target", name, "--parallel", "2");
+    mkdirSync(folder, { recursive: true });
+    const lock = join(folder, "bench.lock");
+    const command = ["sh", "-c", `(${buildScript}) >&2`, "sh", root, folder, name];
+    execFileSync("flock", [lock, ...command], {
+      stdio: ["ignore", "ignore", "pipe"],
+      timeout: buildMs,
+      maxBuffer: saidBytesMax,
+    });
     return join(folder, name);
   } catch (cause) {
     throw new Error(`${name} cannot be built: ${reasonOf(cause)}`);
-  } finally {
-    // What builds the addon must not build benchmarks with it.
-    if (existsSync(join(folder, "CMakeCache.txt"))) configure(false);
   }
 }
 
