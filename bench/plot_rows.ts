@@ -202,6 +202,16 @@ export const lineRows: readonly LineRow[] = [
     line: (c: Measured) => (c.unit === unit ? vethLine(c) : undefined),
   })),
   {
+    question: "restart",
+    name: "restart",
+    title: "kill -9 and a start with the same flow file: until packets go on",
+    x: "connections",
+    xLabel: "connections",
+    isLogX: true,
+    yLabel: "ms",
+    line: (c) => (c.unit.startsWith("ms") ? c.subject : undefined),
+  },
+  {
     question: "control",
     name: "control",
     title: "A change of services before it reaches the workers",

@@ -24,7 +24,8 @@ const goal = z.union([
   z.strictObject({ atLeast: z.number() }),
   z.strictObject({ atMost: z.number() }),
 ]);
-const figure = z.object({
+// A question may say more of a figure.
+const figure = z.looseObject({
   subject: z.string(),
   parameters,
   unit: z.string(),
