@@ -6,6 +6,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { isLines, renderChart, short } from "../../bench/chart.js";
 import { h } from "../../bench/html.js";
+import { questions } from "../../bench/index.js";
 import { chartsOf } from "../../bench/plots.js";
 import { withGoal } from "../../bench/ratio.js";
 import { measured, type Parameters, type Report } from "../../bench/report.js";
@@ -126,10 +127,9 @@ t.test("the page: escaped, self-contained, every link leads somewhere", async (t
   t.same(readReports(join(folder, "report.json")), JSON.parse(JSON.stringify([ofPath, ofCopy])));
 });
 
-t.test("what bench/README.md says of a question", async (t) => {
+t.test("every question has its row in bench/README.md", async (t) => {
   const abouts = aboutAll();
-  for (const name of ["path", "flows", "kernels"])
-    t.ok((abouts.get(name)?.how.length ?? 0) > 40, name);
+  for (const { name } of questions) t.ok((abouts.get(name)?.how.length ?? 0) > 40, name);
 });
 
 t.test("files that are no report, folders that cannot be written", async (t) => {
