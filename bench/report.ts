@@ -21,6 +21,8 @@ export interface Measured {
   /** Of ratios and where there is a goal: the 95 % interval of the median. */
   readonly interval?: readonly [number, number];
   readonly goal?: Goal;
+  /** Of restarts: connections, over all samples. */
+  readonly lost?: number;
 }
 
 export interface Skipped {
@@ -83,6 +85,7 @@ export function judged(c: Measured): string {
 /** What stands behind the unit: the time per packet of a rate, interval and goal. */
 export function remarks(c: Measured): string {
   const rate = c.unit === "Mpps" ? ` (${round(nsPerMicrosecond / c.median)} ns/packet)` : "";
+  if (c.lost !== undefined) return ` (${c.lost} connections lost)`;
   if (!c.interval) return rate;
   const pairs = c.pairs === undefined ? "" : `${c.pairs} pairs, `;
   const interval = ` (${pairs}95 %: ${c.interval.map(round).join(" to ")})`;
