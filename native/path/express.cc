@@ -1,82 +1,29 @@
 #include "path/express.h"
 
 #include <bit>
-#include <cstddef>
-#include <cstring>
 
 #include "base/sum.h"
-#include "kernel/tuple.h"
+#include "path/express_lane.h"
 #include "path/tables.h"
 #include "stage/conntrack/meet.h"
-#include "wire/eth.h"
-#include "wire/ipv4.h"
-#include "wire/ipv6.h"
 #include "wire/tcp.h"
 #include "wire/udp.h"
-
-static_assert(std::endian::native == std::endian::little);
 
 namespace nodeplane {
 namespace {
 
-// Packets of one step. Each step reads its packets and asks for their index lines; two steps later
-// their records are asked for, again two later they leave. So some 64 lines are always in flight,
-// asked for a few at a time between other work, and what is looked at twice is in the first cache.
-constexpr uint32_t kStep = 16;
+using namespace express_lane;
+
 constexpr uint32_t kDistance = 2;               // steps
 constexpr uint32_t kLanes = 2 * kDistance + 1;  // steps under way at once
-constexpr uint32_t kAhead = 4;     // packets whose bytes are asked for before they are read
-constexpr uint32_t kMarks = 4096;  // a power of two
+constexpr uint32_t kMarks = 4096;               // a power of two
 constexpr uint32_t kPauseBatches = 15;
-constexpr uint64_t kMacMask = 0xffff'ffff'ffff;
 constexpr uint32_t kTtlDelta = 0xfffe;  // one off the TTL, as it adds to a one's complement sum
 constexpr uint32_t kNeverCalm = 0;      // no generation
 constexpr uint32_t kHopEnd = 0xffff;    // what no neighbour, or the very last, has
-constexpr uint32_t kL3 = sizeof(wire::EthHeader);
-constexpr uint32_t kTcpMin = wire::kTcpHeaderMin;
-constexpr uint32_t kUdpMin = wire::kUdpHeaderLength;
 
-template <class T>
-T load(const uint8_t* p) noexcept {
-  T v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class T>
-void store(uint8_t* p, T v) noexcept {
-  std::memcpy(p, &v, sizeof v);
-}
-constexpr uint32_t host16(uint16_t v) noexcept { return __builtin_bswap16(v); }
 // Of two 16-bit words.
 constexpr uint16_t fold(uint32_t sum) noexcept { return static_cast<uint16_t>(sum + (sum >> 16)); }
-
-// What a family's header looks like.
-template <class F>
-struct Header;
-template <>
-struct Header<V4> {
-  static constexpr uint32_t kBytes = wire::kIpv4HeaderMin;
-  static constexpr uint32_t kProtocol = 9;
-  static constexpr uint16_t kEthertype = 0x0008;  // as it lies
-};
-template <>
-struct Header<V6> {
-  static constexpr uint32_t kBytes = wire::kIpv6HeaderLength;
-  static constexpr uint32_t kProtocol = 6;
-  static constexpr uint16_t kEthertype = 0xdd86;
-};
-
-// Packets of one family on their way through the steps.
-template <class F>
-struct Lane {
-  uint32_t count = 0;
-  Packet* who[kStep];
-  uint16_t ip_bytes[kStep];
-  uint8_t tcp_flags[kStep];
-  uint32_t hashes[kStep];
-  uint32_t guesses[kStep];
-  typename F::Key keys[kStep];
-};
 
 // The packets of a batch that must walk, and marks of their connections: who comes behind one of
 // them in its connection walks behind it.
@@ -96,89 +43,6 @@ struct Walkers {
   }
   void add(uint32_t index) noexcept { bits[index / 64] |= uint64_t{1} << (index % 64); }
 };
-
-// Whether a sum of 16-bit words, carries added back in, is a multiple of 0xffff: then a one's
-// complement sum is all ones (RFC 1071). By the inverse modulo 2^64 (Granlund and Montgomery 1994,
-// section 9).
-constexpr bool is_ones(uint64_t sum) noexcept {
-  constexpr uint64_t kInverse = 0xfffe'fffe'fffe'ffff;
-  static_assert(kInverse * 0xffff == 1);
-  return sum * kInverse <= ~uint64_t{0} / 0xffff;
-}
-// 2^64 leaves 1 modulo 0xffff, so a carry is one more.
-constexpr uint64_t add_carry(uint64_t a, uint64_t b) noexcept {
-  const uint64_t sum = a + b;
-  return sum + (sum < b);
-}
-
-// The IP header as parse wants it, without options or extensions, and a TTL to spare. Gives the IP
-// packet's length and the key but for what goes with the ports. A source that cannot be one is not
-// looked for: no such packet ever made a record.
-[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, uint16_t network,
-                                               KeyV4& key, uint32_t* ip_bytes) noexcept {
-  constexpr uint16_t kFragment = 0xff3f;  // as it lies
-  const uint32_t bytes = host16(load<uint16_t>(ip + 2));
-  if (ip[0] != 0x45 || (load<uint16_t>(ip + 6) & kFragment) != 0 || ip[8] <= 1 || bytes > held)
-    return false;
-  const uint64_t sum = add_carry(load<uint64_t>(ip), load<uint64_t>(ip + 8));
-  if (!is_ones(add_carry(sum, load<uint32_t>(ip + 16)))) return false;
-  tuple_v4(ip, network, &key);
-  *ip_bytes = bytes;
-  return true;
-}
-
-[[gnu::always_inline]] inline bool read_header(const uint8_t* ip, uint32_t held, uint16_t network,
-                                               KeyV6& key, uint32_t* ip_bytes) noexcept {
-  const uint32_t bytes = wire::kIpv6HeaderLength + host16(load<uint16_t>(ip + 4));
-  if ((ip[0] & 0xf0) != 0x60 || ip[7] <= 1 || bytes > held) return false;
-  std::memcpy(&key, ip + 8, 32);
-  const uint64_t tail = load<uint32_t>(ip + wire::kIpv6HeaderLength) | uint64_t{network} << 32 |
-                        uint64_t{ip[6]} << 48;
-  static_assert(offsetof(KeyV6, sport) + 8 == sizeof(KeyV6) &&
-                offsetof(KeyV6, network) == sizeof(KeyV6) - 4);
-  std::memcpy(&key.sport, &tail, 8);
-  *ip_bytes = bytes;
-  return true;
-}
-
-// As parse judges it: the field may hold the pseudo-header's sum only.
-template <class Key>
-bool may_be_partial(const Key& key, uint16_t field, uint32_t length) noexcept {
-  if (sizeof key == sizeof(KeyV4) && key.protocol == kProtocolUdp && field == 0) return false;
-  return pseudo_sum(key, length) == field;
-}
-
-// Reads a packet into its family's lane. False: it has to walk, and nothing is known of its flow.
-template <class F>
-[[gnu::always_inline]] inline bool read(Packet& p, const uint8_t* data, uint32_t length,
-                                        const ExpressTable::Port& port, Lane<F>& lane,
-                                        uint32_t at) noexcept {
-  typename F::Key& key = lane.keys[at];
-  const uint8_t* const l4 = data + kL3 + Header<F>::kBytes;
-  uint32_t ip_bytes;
-  if (!read_header(data + kL3, length - kL3, port.network, key, &ip_bytes)) return false;
-  const auto payload = static_cast<int32_t>(ip_bytes - Header<F>::kBytes);  // or less than none
-  const uint8_t protocol = data[kL3 + Header<F>::kProtocol];
-  auto covered = static_cast<uint32_t>(payload);
-  const uint8_t* field = l4 + wire::kTcpChecksumOffset;
-  if (__builtin_expect(protocol == kProtocolTcp, 1)) {
-    const auto header = static_cast<int32_t>((l4[12] & 0xf0) >> 2);  // of it in 32-bit words
-    if (header < int32_t{kTcpMin} || header > payload) return false;
-    lane.tcp_flags[at] = l4[13];
-  } else if (protocol == kProtocolUdp) {
-    covered = host16(load<uint16_t>(l4 + 4));
-    if (covered < kUdpMin || static_cast<int32_t>(covered) > payload) return false;
-    lane.tcp_flags[at] = 0;
-    field = l4 + wire::kUdpChecksumOffset;
-  } else {
-    return false;
-  }
-  if (__builtin_expect(port.judge, 0) && may_be_partial(key, load<uint16_t>(field), covered))
-    return false;
-  lane.who[at] = &p;
-  lane.ip_bytes[at] = static_cast<uint16_t>(ip_bytes);
-  return true;
-}
 
 // What packets that leave by a port wear, and where they are listed.
 struct alignas(32) Exit {
@@ -355,31 +219,6 @@ uint32_t close_exits(const Way& way, const Tables& tables, Output::State& output
     list.count = count;
   }
   return left;
-}
-
-// Reads packets up to `stop`, or to the first that is not one of the family's, plain and sound. A
-// function for each family: the loop is the tightest of all.
-template <class F>
-[[gnu::noinline]] uint32_t read_run(Batch& batch, const ExpressTable::Port* ports, uint32_t next,
-                                    uint32_t stop, Lane<F>& lane) noexcept {
-  constexpr uint32_t kBytesMin = kL3 + Header<F>::kBytes + kUdpMin;  // no TCP header ends before
-  const Packet* const end = batch.packets + batch.count;
-  Packet* p = batch.packets + next;
-  uint32_t at = lane.count, of = kPortMax;
-  ExpressTable::Port port;  // `of`
-  for (const uint32_t last = at + stop - next; at < last; ++at, ++p) {
-    if (p + kAhead < end) __builtin_prefetch(p[kAhead].data, 1);
-    if (__builtin_expect(p->port_in != of, 0)) port = ports[of = p->port_in];
-    const uint8_t* const data = p->data;
-    const uint32_t length = p->length;
-    const bool plain = p->flags == 0 && p->gso == Gso::kNone && p->linear == length &&
-                       length >= kBytesMin && (load<uint64_t>(data) & kMacMask) == port.mac_in &&
-                       load<uint16_t>(data + 12) == Header<F>::kEthertype;
-    if (__builtin_expect(!plain || !read(*p, data, length, port, lane, at), 0)) break;
-  }
-  next += at - lane.count;
-  lane.count = at;
-  return next;
 }
 
 // Reads the next packets of the batch. Where it ends, and in `*end` where all ends.

@@ -1,0 +1,68 @@
+#pragma once
+// What the files of the express lane share.
+#include <bit>
+#include <cstddef>
+#include <cstring>
+
+#include "path/express.h"
+#include "table/flow.h"
+#include "wire/eth.h"
+#include "wire/ipv4.h"
+#include "wire/ipv6.h"
+
+static_assert(std::endian::native == std::endian::little);
+
+namespace nodeplane::express_lane {
+
+// Packets of one step. Each step reads its packets and asks for their index lines; two steps later
+// their records are asked for, again two later they leave. So some 64 lines are always in flight,
+// asked for a few at a time between other work, and what is looked at twice is in the first cache.
+inline constexpr uint32_t kStep = 16;
+inline constexpr uint32_t kL3 = sizeof(wire::EthHeader);
+
+template <class T>
+T load(const uint8_t* p) noexcept {
+  T v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+void store(uint8_t* p, T v) noexcept {
+  std::memcpy(p, &v, sizeof v);
+}
+
+// What a family's header looks like.
+template <class F>
+struct Header;
+template <>
+struct Header<V4> {
+  static constexpr uint32_t kBytes = wire::kIpv4HeaderMin;
+  static constexpr uint32_t kProtocol = 9;
+  static constexpr uint16_t kEthertype = 0x0008;  // as it lies
+};
+template <>
+struct Header<V6> {
+  static constexpr uint32_t kBytes = wire::kIpv6HeaderLength;
+  static constexpr uint32_t kProtocol = 6;
+  static constexpr uint16_t kEthertype = 0xdd86;
+};
+
+// Packets of one family on their way through the steps.
+template <class F>
+struct Lane {
+  uint32_t count = 0;
+  Packet* who[kStep];
+  uint16_t ip_bytes[kStep];
+  uint8_t tcp_flags[kStep];
+  uint32_t hashes[kStep];
+  uint32_t guesses[kStep];
+  typename F::Key keys[kStep];
+};
+
+// Reads the family's packets into the lane, from number `next` of the batch up to `stop`, or to the
+// first that is not plain and sound: the number of that.
+template <class F>
+uint32_t read_run(Batch& batch, const ExpressTable::Port* ports, uint32_t next, uint32_t stop,
+                  Lane<F>& lane) noexcept;
+
+}  // namespace nodeplane::express_lane
