@@ -94,7 +94,7 @@ function goals(sections: readonly Section[]): Html {
   if (rows.length === 0) return h``;
   return h`<section id="goals"><h2>Goals</h2>
 <p>Met or missed when the whole 95 % interval of the median lies on one side and there are samples enough; open otherwise.</p>
-<div class="wide"><table><thead><tr><th>question</th><th>subject</th><th>parameters</th><th>goal</th><th>median</th><th>95 %</th><th>unit</th><th></th></tr></thead>
+<div class="wide"><table><thead><tr><th>question</th><th>subject</th><th>parameters</th><th>goal</th><th class="number">median</th><th class="number">95 %</th><th>unit</th><th></th></tr></thead>
 <tbody>${rows}</tbody></table></div></section>`;
 }
 
@@ -106,7 +106,7 @@ function table(report: Report): Html {
       : h`<tr class="skipped"><td>${c.subject}</td><td class="small">${parametersText(c.parameters)}</td><td colspan="4">skipped: ${c.skipped}</td></tr>`,
   );
   return h`<details${report.cases.length <= 16 ? new Html(" open") : ""}><summary>All figures (${report.cases.length})</summary>
-<div class="wide"><table><thead><tr><th>subject</th><th>parameters</th><th>min</th><th>median</th><th>max</th><th>unit</th></tr></thead>
+<div class="wide"><table><thead><tr><th>subject</th><th>parameters</th><th class="number">min</th><th class="number">median</th><th class="number">max</th><th>unit</th></tr></thead>
 <tbody>${rows}</tbody></table></div></details>`;
 }
 

@@ -26,7 +26,7 @@ figcaption { margin-top: .3rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th { text-align: left; color: var(--muted); font-weight: 600; }
 th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.number, .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .goal { white-space: nowrap; }
 .median { font-weight: 600; }
 .small { font-size: .84rem; color: var(--muted); }
