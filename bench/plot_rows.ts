@@ -177,6 +177,7 @@ export const lineRows: readonly LineRow[] = [
     line: (c: Measured) =>
       c.unit === unit &&
       c.parameters.packets === packets &&
+      !c.parameters.sink &&
       (i === 2 || c.parameters.flows === 10_000)
         ? vethLine(c)
         : undefined,

@@ -11,6 +11,7 @@ import {
   type Report,
   type Skipped,
 } from "./report.js";
+import { deferSink } from "./veth_net.js";
 import { needsRoot } from "./veth_peers.js";
 import {
   type Entry,
@@ -89,9 +90,19 @@ async function established(entry: Entry, wish: SampleWish, key: string): Promise
   });
 }
 
+/** Those that the goal is about are measured with a sink that they need not wake, too. */
+const isDeferredToo = ({ subject }: Entry, plan: Plan): boolean =>
+  (subject.name === "nftables" || subject.name === "af_xdp") && subject.services >= plan.newFrom;
+
 async function visit(entry: Entry, round: number, plan: Plan): Promise<void> {
   for (const flows of plan.flows)
     await established(entry, { flows, ...plan.pace }, `established ${flows}`);
+  if (isDeferredToo(entry, plan)) {
+    deferSink(entry.subject.net, true);
+    for (const flows of plan.flows)
+      await established(entry, { flows, ...plan.pace }, `deferred ${flows}`);
+    deferSink(entry.subject.net, false);
+  }
   if (round % calmEvery === 0)
     await take(entry, "latency", async () => {
       const { latency, others } = await entry.subject.sample({
@@ -118,7 +129,9 @@ function compared(
   theirs: Entry | undefined,
   goal?: Goal,
 ): (Measured | Skipped)[] {
-  if (!ours || !theirs || samplesOf(ours, key, mpps).length === 0) return [];
+  if (!ours || !theirs) return [];
+  if (samplesOf(ours, key, mpps).length === 0 || samplesOf(theirs, key, mpps).length === 0)
+    return [];
   return [mpps, perCpu].flatMap((figure) =>
     ratios(
       subject,
@@ -142,6 +155,8 @@ function casesOf(entries: readonly Entry[], plan: Plan): (Measured | Skipped)[] 
   };
   for (const flows of plan.flows)
     add(`established ${flows}`, { packets: "established", flows }, [mpps, perCpu, machineCost]);
+  for (const flows of plan.flows)
+    add(`deferred ${flows}`, { packets: "established", sink: "deferred", flows }, [mpps, perCpu]);
   add("new", { packets: "new flow each", flows: newFlows }, [mpps, perCpu]);
   add("latency", { packets: "established", flows: calmFlows, rate: calmRate }, [
     "us p50",
@@ -154,16 +169,20 @@ function casesOf(entries: readonly Entry[], plan: Plan): (Measured | Skipped)[] 
       const theirs = find(entries, peer, services);
       const isGoal = peer === "nftables";
       for (const flows of plan.flows)
-        cases.push(
-          ...compared(
-            `af_xdp / ${peer}`,
-            { packets: "established", flows, services, ...common },
-            `established ${flows}`,
-            ours,
-            theirs,
-            isGoal && flows === 10_000 ? { atLeast: establishedGoal } : undefined,
-          ),
-        );
+        for (const [key, sink] of [
+          [`established ${flows}`, {}],
+          [`deferred ${flows}`, { sink: "deferred" }],
+        ] as const)
+          cases.push(
+            ...compared(
+              `af_xdp / ${peer}`,
+              { packets: "established", ...sink, flows, services, ...common },
+              key,
+              ours,
+              theirs,
+              isGoal && flows === 10_000 ? { atLeast: establishedGoal } : undefined,
+            ),
+          );
       cases.push(
         ...compared(
           `af_xdp / ${peer}`,

@@ -235,3 +235,17 @@ export function addQueues({ namespaces, outside }: VethNet): void {
     execFileSync("tc", [...at, ...pfifo], quiet);
   }
 }
+
+/** Nanoseconds. */
+const deferral = 20_000;
+
+/**
+ * The sink's NAPI looks by a timer and stays masked meanwhile (Documentation/networking/napi.rst,
+ * software IRQ coalescing), so that the node wakes nobody; or is woken by what comes, as by default.
+ */
+export function deferSink({ namespaces, outside }: VethNet, isDeferred: boolean): void {
+  const [ns, times] = isDeferred ? [deferral, 1] : [0, 0];
+  const at = `/sys/class/net/${outside.sink}`;
+  const write = `echo ${ns} > ${at}/gro_flush_timeout; echo ${times} > ${at}/napi_defer_hard_irqs`;
+  runIn(namespaces.client, "sh", "-c", write);
+}
