@@ -18,7 +18,7 @@ import {
   type OpenedPort,
   Dataplane as Running,
 } from "./runtime/dataplane.js";
-import { type NativeLoopEnd, nativeModule } from "./runtime/native.js";
+import { type NativeFlowFile, type NativeLoopEnd, nativeModule } from "./runtime/native.js";
 import type { PortNews } from "./runtime/news.js";
 import { loadFile, loadObject } from "./sources/file.js";
 
@@ -48,6 +48,8 @@ export async function readModelFile(file: string): Promise<Model> {
 /** The far end of a loop port: packets by hand, Ethernet frames as bytes. */
 export type LoopEnd = NativeLoopEnd;
 
+export type FlowFile = NativeFlowFile;
+
 /** The end of the cable that loop ports with this `interface` use. Throws when both ends are taken. */
 export const openLoopEnd = (cable: string): LoopEnd => new (nativeModule().LoopEnd)(cable);
 
@@ -63,12 +65,16 @@ export class Dataplane {
    * Opens the ports of a configuration, a file's path or a value, and publishes its services and
    * those of `objects` (Kubernetes Service and EndpointSlice objects, or Lists of them). Nothing
    * moves before start(). Throws InvalidInput with every mistake, NodeplaneError when a port does
-   * not open or memory is short; nothing stays open then.
+   * not open or memory is short; nothing stays open then. With `flows.file` connections are in that
+   * file, and outlive the process as `flows.survive` says (docs/survival.md); else in private memory.
    */
   static async open(config: unknown, objects: readonly unknown[] = []): Promise<Dataplane> {
     const isFile = typeof config === "string";
     const model = isFile ? await readModelFile(config) : await readModel(config, objects);
-    return new Dataplane(Running.open(model));
+    const { file, survive } = model.settings.flows;
+    const isKept = file !== null && survive !== "never";
+    const options = isKept ? { flowFile: { path: file, hugeDirectory: null, survive } } : {};
+    return new Dataplane(Running.open(model, options));
   }
 
   /** Ports as they were opened, and what the drivers made of them. */
@@ -127,6 +133,10 @@ export class Dataplane {
   /** What a port's driver tells of itself, by port: of a memif port its peer, connects and violations. */
   driverStats(): Record<string, DriverStats> {
     return this.#running.driverStats();
+  }
+  /** Where connections outlive the process, and what was found there; null: in private memory. */
+  flowFile(): FlowFile | null {
+    return this.#running.flowFile();
   }
   /** Who copies between memif peers' memory and ours, why, and what it counted. */
   copy(): CopyInfo {

@@ -1,5 +1,6 @@
 // Where a running process keeps its connections: beside its control socket when that is in memory, else in
 // shared memory; never on a disk, which the kernel would write them to.
+import { createHash } from "node:crypto";
 import { mkdirSync, statfsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Settings } from "../model/settings.js";
@@ -8,6 +9,8 @@ import { socketDirectory } from "./socket.js";
 
 const tmpfsMagic = 0x01021994;
 const sharedMemory = "/dev/shm";
+/** What NAME_MAX leaves to the name of a file with files beside it. */
+const nameMax = 200;
 
 const uid = (): number => process.geteuid?.() ?? 0;
 
@@ -19,10 +22,13 @@ function isInMemory(directory: string): boolean {
 /** One for each control socket: the dataplane's name, or the whole path of a socket elsewhere. */
 function fileName(socket: string): string {
   const isUsual = dirname(socket) === socketDirectory();
-  return `${isUsual ? basename(socket, ".sock") : encodeURIComponent(socket)}.flows`;
+  const name = isUsual ? basename(socket, ".sock") : encodeURIComponent(socket);
+  const isLong = Buffer.byteLength(name) > nameMax;
+  return `${isLong ? createHash("sha256").update(name).digest("hex") : name}.flows`;
 }
 
-function defaultFile(socket: string): string {
+/** Where a dataplane with this control socket has its file unless `flows.file` says otherwise. */
+export function defaultFile(socket: string): string {
   const beside = dirname(socket);
   const directory = isInMemory(beside)
     ? beside
