@@ -92,7 +92,8 @@ function wholeNumber(text: string): number {
 }
 
 export const addBench: AddCommand = (program) => {
-  const list = questions.map((q) => `  ${q.name.padEnd(10)} ${q.about}`).join("\n");
+  const nameWidth = Math.max(...questions.map((q) => q.name.length));
+  const list = questions.map((q) => `  ${q.name.padEnd(nameWidth)} ${q.about}`).join("\n");
   program
     .command("bench")
     .argument("[question...]", "which; all of them without")
