@@ -27,6 +27,7 @@ bool fail(std::string* error, const char* what) {
 // Every index and enum that the path trusts is checked here, once.
 bool rows_ok(const TableSet& t, uint32_t drivers, std::string* error) {
   if (t.size(Section::kSettings) != 1) return fail(error, "exactly one settings row is needed");
+  if (t.size(Section::kRemovedServices) != 0) return fail(error, "only a change removes services");
   const uint32_t ports = t.size(Section::kPorts);
   if (ports != drivers) return fail(error, "its ports are not the opened ports");
   auto port_ok = [&](uint16_t p) { return p < ports; };
@@ -81,7 +82,7 @@ void load_route(const TableSet& set, const LoadContext& c, Tables& t) {
   for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
     const auto& a = set.addresses[i];
     r.locals.push_back({IpAddress::from_bytes(a.address, a.family), a.network, a.port, a.family,
-                        a.prefix_length, (a.flags & 1) != 0});
+                        a.prefix_length});
   }
   std::sort(r.locals.begin(), r.locals.end(), [](const Route::Local& a, const Route::Local& b) {
     if (a.network != b.network) return a.network < b.network;
@@ -96,7 +97,6 @@ void load_route(const TableSet& set, const LoadContext& c, Tables& t) {
 void load_own(const TableSet& set, Tables& t) {
   for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
     const auto& a = set.addresses[i];
-    if (a.flags & 1) continue;
     t.service.own.push_back({IpAddress::from_bytes(a.address, a.family), a.network, a.family});
   }
   std::sort(t.service.own.begin(), t.service.own.end());
@@ -132,30 +132,65 @@ void load_ends(const TableSet& set, const LoadContext& c, Tables& t) {
   t.originate.errors_per_second = set.settings->icmp_errors_per_second;
   for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
     const auto& a = set.addresses[i];
-    if (a.flags & 1) continue;
     t.originate.addresses.push_back({IpAddress::from_bytes(a.address, a.family), a.port, a.family});
   }
 }
 
-// The address an endpoint's masqueraded clients wear: that of the port it is reached by.
 bool load_sources(const TableSet& set, const LoadContext& c, Tables& t, std::string* error) {
-  uint16_t by_port[kPortMax][2];
-  std::memset(by_port, 0xff, sizeof by_port);
+  t.snat_sources.lpm = t.lpm.get();
   for (uint32_t i = 0; i < set.size(Section::kSnatSources); ++i) {
     const auto& s = set.snat_sources[i];
-    auto& slot = by_port[s.port][s.family == 6];
+    auto& slot = t.snat_sources.by_port[s.port][s.family == 6];
     slot = c.ports->source(s.family, IpAddress::from_bytes(s.address, s.family));
     if (slot == kSnatSourceNone) return fail(error, "too many SNAT source addresses");
   }
-  for (uint32_t i = 0; i < set.size(Section::kServices); ++i) {
-    const auto& s = set.services[i];
-    for (uint32_t e = s.endpoint_first; e < s.endpoint_first + s.endpoint_count; ++e) {
-      auto& endpoint = t.services->endpoint_mutable(e);
-      const auto* route = t.lpm->find(s.network, endpoint.family, endpoint.address);
-      endpoint.snat_source = route ? by_port[route->port][endpoint.family == 6] : kSnatSourceNone;
-    }
+  return true;
+}
+
+ServiceRows service_rows(const TableSet& set) {
+  return {set.services,
+          set.endpoints,
+          set.removed_services,
+          set.size(Section::kServices),
+          set.size(Section::kEndpoints),
+          set.size(Section::kRemovedServices)};
+}
+
+void set_services(Tables& t, std::shared_ptr<ServiceTable> services) {
+  t.conntrack.services = services.get();
+  t.service.services = services.get();
+  t.nat.services = services.get();
+  t.route.services = services.get();
+  t.services = std::move(services);
+}
+
+// Whether a change has rows of nothing else.
+bool only_services(const TableSet& set) {
+  for (uint32_t i = 0; i < kSectionCount; ++i) {
+    const auto s = static_cast<Section>(i);
+    const bool may = s == Section::kServices || s == Section::kEndpoints ||
+                     s == Section::kRemovedServices;
+    if (!may && set.count[i] != 0) return false;
   }
   return true;
+}
+
+std::unique_ptr<Tables> load_change(const TableSet& set, const LoadContext& c, std::string* error) {
+  if (c.before == nullptr || set.base_generation != c.before->generation) {
+    fail(error, "a change of another generation than the last");
+    return nullptr;
+  }
+  if (!only_services(set)) {
+    fail(error, "a change of more than services");
+    return nullptr;
+  }
+  auto services = ServiceTable::change(service_rows(set), c.generation, *c.before->services,
+                                       c.before->snat_sources, error);
+  if (!services) return nullptr;
+  auto t = std::make_unique<Tables>(*c.before);
+  t->generation = t->conntrack.generation = c.generation;
+  set_services(*t, std::move(services));
+  return t;
 }
 
 }  // namespace
@@ -169,6 +204,7 @@ bool table_set_check(const uint8_t* bytes, size_t size, TableSet* out, std::stri
   if (header->byte_length != size || header->section_count != kSectionCount ||
       size < sizeof(TablesHeader) + kSectionCount * sizeof(SectionRow))
     return fail(error, "its length or section count is wrong");
+  out->base_generation = header->base_generation;
   const auto* rows = reinterpret_cast<const SectionRow*>(bytes + sizeof(TablesHeader));
   for (uint32_t i = 0; i < kSectionCount; ++i) {
     const auto& s = rows[i];
@@ -205,6 +241,9 @@ bool table_set_check(const uint8_t* bytes, size_t size, TableSet* out, std::stri
       case Section::kZones:
         ok = section(bytes, size, s, &out->zones) && s.count <= kZoneMax;
         break;
+      case Section::kRemovedServices:
+        ok = section(bytes, size, s, &out->removed_services);
+        break;
     }
     if (!ok) {
       *error = std::string("table set: section ") + kSectionNames[i] + " is out of bounds";
@@ -216,35 +255,36 @@ bool table_set_check(const uint8_t* bytes, size_t size, TableSet* out, std::stri
 }
 
 std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::string* error) {
+  if (set.base_generation != 0) return load_change(set, c, error);
   if (!rows_ok(set, c.driver_count, error)) return nullptr;
   auto t = std::make_unique<Tables>();
-  t->generation = c.generation;
-  t->services = ServiceTable::build(set.services, set.size(Section::kServices), set.endpoints,
-                                    set.size(Section::kEndpoints), c.generation,
-                                    c.before ? c.before->services.get() : nullptr, error);
-  if (!t->services) return nullptr;
+  t->generation = t->route_generation = c.generation;
   t->lpm = Lpm::build(set.routes, set.size(Section::kRoutes));
   if (!load_sources(set, c, *t, error)) return nullptr;
+  auto services = ServiceTable::build(service_rows(set), c.generation,
+                                      c.before ? c.before->services.get() : nullptr,
+                                      t->snat_sources, error);
+  if (!services) return nullptr;
 
   const bool pickup = set.settings->tcp_pickup != 0;
-  t->conntrack = {c.flows4, c.flows6, c.ports, t->services.get(),
-                  c.seed,   c.hash,   pickup,  c.generation};
+  t->conntrack = {c.flows4, c.flows6, c.ports, nullptr, c.seed, c.hash, pickup, c.generation};
+  t->conntrack.route_generation = c.generation;
   if (set.size(Section::kZones) != 0) {
     t->conntrack.zones = {{set.zones, set.zones + set.size(Section::kZones)},
                           {set.pod_ranges, set.pod_ranges + set.size(Section::kPodRanges)}};
   }
-  t->service.services = t->services.get();
   t->service.pickup = pickup;
-  t->nat.services = t->services.get();
   t->nat.ports = c.ports;
   t->nat.pod_ranges.assign(set.pod_ranges, set.pod_ranges + set.size(Section::kPodRanges));
+  set_services(*t, std::move(services));
   load_own(set, *t);
   load_route(set, c, *t);
   load_ends(set, c, *t);
   return t;
 }
 
-void load_apply(const TableSet& set, const LoadContext& c) {
+void load_apply(const TableSet& set, const LoadContext& c, Tables& next) {
+  if (set.base_generation != 0) return next.services->commit(*c.before->services);
   const auto& s = *set.settings;
   FlowTimers timers{};
   auto by = [&](FlowState state) -> uint32_t& {

@@ -1,5 +1,6 @@
 #include "control/plane.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/be.h"
@@ -10,7 +11,36 @@ namespace nodeplane {
 
 namespace {
 constexpr int kReclaimWaitMs = 200;
+
+TakeRow take_row(uint8_t family, uint8_t protocol, uint8_t source, uint16_t low, uint16_t high,
+                 const IpAddress& address) {
+  TakeRow row{};
+  row.family = family;
+  row.protocol = protocol;
+  row.source = source;
+  row.prefix_length = family == 4 ? 32 : 128;
+  row.port_low = low;
+  row.port_high = high;
+  std::memcpy(row.address, address.bytes, sizeof row.address);
+  return row;
 }
+
+// A virtual address is taken whole, for echo, unknown ports and who asks for it by ARP or
+// solicitation, unless it is the node's own.
+void take_service(const ServiceEntry& s, const std::vector<Service::Own>& own,
+                  std::vector<TakeRow>& rows) {
+  const uint16_t port = swap16(s.be_port);
+  rows.push_back(take_row(s.family, s.protocol, 0, port, port, s.address));
+  if (!std::binary_search(own.begin(), own.end(), Service::Own{s.address, s.network, s.family}))
+    rows.push_back(take_row(s.family, 0, 0, 0, 0, s.address));
+  for (uint32_t i = 0; i < s.endpoint_count; ++i) {
+    const EndpointEntry& e = s.set->endpoints()[i];
+    // An echo shares its service's endpoints, whose ports say nothing of it.
+    const uint16_t from = port == 0 ? 0 : swap16(e.be_port);
+    rows.push_back(take_row(e.family, s.protocol, 1, from, from, e.address));
+  }
+}
+}  // namespace
 
 std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* error) {
   if (options.workers < 1 || options.workers > kWorkerMax) {
@@ -112,53 +142,30 @@ int Plane::open_port(PortSpec spec, std::string* error) {
 
 // What is ours on an interface shared with the host: virtual addresses, endpoints as source, and the
 // addresses and ports that masqueraded clients wear.
-bool Plane::take_ports(const TableSet& set, std::string* error) {
+bool Plane::take_ports(const Tables& tables, const TableSet& set, std::string* error) {
   std::vector<TakeRow> rows;
-  auto add = [&](uint8_t family, uint8_t protocol, uint8_t source, uint16_t low, uint16_t high,
-                 const uint8_t* address) {
-    TakeRow row{};
-    row.family = family;
-    row.protocol = protocol;
-    row.source = source;
-    row.prefix_length = family == 4 ? 32 : 128;
-    row.port_low = low;
-    row.port_high = high;
-    std::memcpy(row.address, address, family == 4 ? 4 : 16);
-    rows.push_back(row);
-  };
-  for (uint32_t i = 0; i < set.size(Section::kServices); ++i) {
-    const auto& s = set.services[i];
-    const uint16_t port = swap16(s.be_port);
-    add(s.family, s.protocol, 0, port, port, s.address);
-    for (uint32_t e = s.endpoint_first; e < s.endpoint_first + s.endpoint_count; ++e) {
-      const auto& endpoint = set.endpoints[e];
-      // An echo shares its service's endpoints, whose ports say nothing of it.
-      const uint16_t from = port == 0 ? 0 : swap16(endpoint.be_port);
-      add(endpoint.family, s.protocol, 1, from, from, endpoint.address);
-    }
-  }
-  // Virtual addresses whole: echo, unknown ports and who asks for them by ARP or solicitation.
-  for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
-    const auto& a = set.addresses[i];
-    if (a.flags & 1) add(a.family, 0, 0, 0, 0, a.address);
-  }
+  const ServiceTable& services = *tables.services;
+  for (uint32_t id = 0; id < services.service_end(); ++id)
+    if (const ServiceEntry* s = services.service(id)) take_service(*s, tables.service.own, rows);
   for (uint32_t i = 0; i < set.size(Section::kSnatSources); ++i) {
     const auto& s = set.snat_sources[i];
     const uint8_t echo = s.family == 4 ? kProtocolIcmp : kProtocolIcmp6;
+    const IpAddress address = IpAddress::from_bytes(s.address, s.family);
     for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolSctp, echo})
-      add(s.family, protocol, 0, options_.snat_port_low, options_.snat_port_high, s.address);
+      rows.push_back(take_row(s.family, protocol, 0, options_.snat_port_low,
+                              options_.snat_port_high, address));
   }
   for (uint32_t i = 0; i < ports_.size(); ++i) {
-    if (!(set.ports[i].flags & 1)) continue;
+    if (!(tables.parse.ports[i].flags & 1)) continue;
     if (!ports_[i]->take(rows.data(), static_cast<uint32_t>(rows.size()), error)) return false;
   }
   return true;
 }
 
-bool Plane::share_ports(const TableSet& set, std::string* error) {
+bool Plane::share_ports(const Tables& tables, std::string* error) {
   if (tables_) return true;  // ports do not change later
   for (uint16_t i = 0; i < ports_.size(); ++i) {
-    if (!(set.ports[i].flags & 1)) continue;
+    if (!(tables.parse.ports[i].flags & 1)) continue;
     if (!kernel_neighbours_) kernel_neighbours_ = KernelNeighbours::open(error);
     if (!kernel_neighbours_ || !kernel_neighbours_->add(i, interfaces_[i], error)) return false;
   }
@@ -199,8 +206,8 @@ uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
                       options_.hash, generation_ + 1, tables_.get()};
   auto next = load(set, context, error);
   if (!next) return 0;
-  if (!take_ports(set, error) || !share_ports(set, error)) return 0;
-  load_apply(set, context);
+  if (!take_ports(*next, set, error) || !share_ports(*next, error)) return 0;
+  load_apply(set, context, *next);
   if (!tables_) restore_flows();
   if (flow_file_) flow_file_->set_generation(context.generation);
   shared_.tables.store(next.get(), std::memory_order_seq_cst);

@@ -6,7 +6,7 @@
 namespace nodeplane {
 
 inline constexpr uint32_t kTablesMagic = 0x4e505442;
-inline constexpr uint32_t kTablesVersion = 1;
+inline constexpr uint32_t kTablesVersion = 2;
 inline constexpr uint32_t kBatchSize = 256;
 inline constexpr uint32_t kPortMax = 64;
 inline constexpr uint32_t kWorkerMax = 64;
@@ -21,9 +21,9 @@ inline constexpr uint32_t kFrameHeadroom = 256;
 inline constexpr uint32_t kMaglevRingMin = 251;
 inline constexpr uint32_t kMaglevPerEndpoint = 100;
 
-enum class Section : uint8_t { kSettings, kPorts, kAddresses, kRoutes, kNeighbours, kServices, kEndpoints, kPodRanges, kSnatSources, kZones };
-inline constexpr uint32_t kSectionCount = 10;
-inline constexpr const char* kSectionNames[] = {"settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources", "zones"};
+enum class Section : uint8_t { kSettings, kPorts, kAddresses, kRoutes, kNeighbours, kServices, kEndpoints, kPodRanges, kSnatSources, kZones, kRemovedServices };
+inline constexpr uint32_t kSectionCount = 11;
+inline constexpr const char* kSectionNames[] = {"settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources", "zones", "removed_services"};
 
 enum class Masquerade : uint8_t { kNever, kNotFromPods, kAlways };
 inline constexpr uint32_t kMasqueradeCount = 3;
@@ -49,18 +49,22 @@ enum class FlowState : uint8_t { kNone, kSynSent, kSynReceived, kEstablished, kF
 inline constexpr uint32_t kFlowStateCount = 11;
 inline constexpr const char* kFlowStateNames[] = {"none", "syn_sent", "syn_received", "established", "fin_wait", "last_ack", "time_wait", "closed", "picked_up", "unreplied", "replied"};
 
-// First bytes of a table set; followed by one SectionRow per section, then the rows.
+// First bytes of a table set; followed by one SectionRow per section, then the rows. A change has rows of services, their endpoints and removed services only.
 struct TablesHeader {
   uint32_t magic;  // 0x4e505442 (NPTB)
   uint32_t version;  // layout version
   uint32_t byte_length;  // of the whole set
   uint32_t section_count;
+  uint32_t base_generation;  // 0: a whole set; else a change of that generation, which must be the last
+  uint32_t pad;
 };
-static_assert(sizeof(TablesHeader) == 16);
+static_assert(sizeof(TablesHeader) == 24);
 static_assert(offsetof(TablesHeader, magic) == 0);
 static_assert(offsetof(TablesHeader, version) == 4);
 static_assert(offsetof(TablesHeader, byte_length) == 8);
 static_assert(offsetof(TablesHeader, section_count) == 12);
+static_assert(offsetof(TablesHeader, base_generation) == 16);
+static_assert(offsetof(TablesHeader, pad) == 20);
 
 struct SectionRow {
   uint32_t kind;  // enum section
@@ -142,14 +146,14 @@ static_assert(offsetof(PortRow, flags) == 13);
 static_assert(offsetof(PortRow, mac) == 14);
 static_assert(offsetof(PortRow, pad) == 20);
 
-// An address of a port, or of the node (port_none): delivered here, answered by ARP/NDP when it belongs to the port.
+// An address of a port, or of the node (port_none): delivered here, answered by ARP/NDP when it belongs to the port. Services' virtual addresses are not listed: they follow from the services, and are answered for everywhere.
 struct AddressRow {
   uint8_t address[16];
   uint8_t family;  // 4 or 6
   uint8_t prefix_length;
   uint16_t port;
   uint16_t network;
-  uint16_t flags;  // bit 0: virtual address of a service (answered by ARP/NDP too)
+  uint16_t pad;
 };
 static_assert(sizeof(AddressRow) == 24);
 static_assert(offsetof(AddressRow, address) == 0);
@@ -157,7 +161,7 @@ static_assert(offsetof(AddressRow, family) == 16);
 static_assert(offsetof(AddressRow, prefix_length) == 17);
 static_assert(offsetof(AddressRow, port) == 18);
 static_assert(offsetof(AddressRow, network) == 20);
-static_assert(offsetof(AddressRow, flags) == 22);
+static_assert(offsetof(AddressRow, pad) == 22);
 
 struct RouteRow {
   uint8_t prefix[16];
@@ -199,7 +203,7 @@ struct ServiceRow {
   uint8_t address[16];
   uint64_t seed;  // of the service's identity: Maglev tables are equal on all nodes
   uint32_t id;  // stable over publishes
-  uint32_t endpoint_first;  // index of its first EndpointRow
+  uint32_t endpoint_first;  // index of its first EndpointRow; services may name the same rows, all of them, when their seed is the same
   uint32_t endpoint_count;
   uint16_t be_port;
   uint16_t network;
@@ -240,6 +244,13 @@ static_assert(offsetof(EndpointRow, weight) == 22);
 static_assert(offsetof(EndpointRow, family) == 24);
 static_assert(offsetof(EndpointRow, flags) == 25);
 static_assert(offsetof(EndpointRow, pad) == 26);
+
+// A service that a change takes away, with its endpoints.
+struct RemovedServiceRow {
+  uint32_t id;
+};
+static_assert(sizeof(RemovedServiceRow) == 4);
+static_assert(offsetof(RemovedServiceRow, id) == 0);
 
 // node.podCIDRs: the local-traffic detector.
 struct PodRangeRow {

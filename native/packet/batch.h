@@ -70,7 +70,6 @@ struct Decision {
   uint16_t snat_port;          // network order; valid while masquerade
   uint32_t snat_grant;         // the port pool's handle, to give it back
   uint32_t service, endpoint;  // ids
-  uint32_t endpoint_index;     // row in the service table's endpoints
   IpAddress new_src, new_dst;
   uint16_t new_sport, new_dport;  // network order
 };
@@ -79,7 +78,8 @@ struct Decision {
 struct Batch {
   Time now = 0;
   uint32_t worker = 0;
-  uint32_t generation = 0;  // of the tables in use
+  uint32_t generation = 0;        // of the tables in use
+  uint32_t route_generation = 0;  // of their routes: changes of services leave it
   uint32_t count = 0;       // packets in the array, made ones included
   uint32_t live_count = 0;  // those that still walk
   uint32_t fresh_count = 0;

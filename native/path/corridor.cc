@@ -9,6 +9,7 @@ namespace nodeplane {
 // clang-format off
 void corridor(Batch& batch, const Tables& tables, States& states) noexcept {
   batch.generation = tables.generation;
+  batch.route_generation = tables.route_generation;
   express        (batch, tables, states);                      // known and calm: all of it in one go
   pass<Parse>    (batch, tables.parse,     states.parse);      // bytes -> names
   pass<Find>     (batch, tables.conntrack, states.conntrack);  // have we met?
@@ -24,6 +25,7 @@ void corridor(Batch& batch, const Tables& tables, States& states) noexcept {
 
 void corridor_resume(Batch& batch, const Tables& tables, States& states) noexcept {
   batch.generation = tables.generation;
+  batch.route_generation = tables.route_generation;
   batch.live_count = batch.count;
   for (uint32_t i = 0; i < batch.count; ++i) batch.live[i] = static_cast<uint16_t>(i);
   pass<Route>    (batch, tables.route,     states.route);

@@ -60,7 +60,7 @@ struct Way {
   uint32_t generation;
   uint32_t all_calm;  // the same while nobody walks: then a look at a record's generation is enough
   uint32_t now_ms;
-  uint32_t hop_tag;  // of a next hop found in this generation
+  uint32_t hop_tag;  // of a next hop found in the routes' generation
   Time reachable;    // what was confirmed before this is old
   Exit* exits;       // by port
 };
@@ -260,7 +260,7 @@ void express(Batch& batch, const Tables& tables, States& states) noexcept {
           tables.generation,
           tables.generation,
           FlowTable<V4>::clock_ms(batch.now),
-          tables.generation << 16,
+          tables.route_generation << 16,
           batch.now > trusted ? batch.now - trusted : 0,
           exits};
   open_exits(way, tables, states.output);

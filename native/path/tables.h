@@ -17,6 +17,7 @@ namespace nodeplane {
 // passed a quiescent point.
 struct Tables {
   uint32_t generation = 0;
+  uint32_t route_generation = 0;  // since when next hops stand: that of the last whole set
   ExpressTable express;
   Parse::Table parse;
   ConntrackTable conntrack;
@@ -27,8 +28,9 @@ struct Tables {
   Originate::Table originate;
   Output::Table output;
   // what the stages' tables point to
-  std::unique_ptr<ServiceTable> services;
-  std::unique_ptr<Lpm> lpm;
+  std::shared_ptr<ServiceTable> services;
+  std::shared_ptr<const Lpm> lpm;
+  SnatSources snat_sources;  // for endpoints that a change adds
 };
 
 // One worker's own state of every stage.

@@ -1,14 +1,18 @@
+#include "table/maglev.h"
+
 #include <algorithm>
 #include <queue>
+#include <vector>
 
 #include "base/check.h"
+#include "gen/layout.h"
 #include "table/mix.h"
-#include "table/service_table.h"
 
 namespace nodeplane {
 namespace {
 
-constexpr uint32_t kEmpty = 0xffffffff;
+// Rings and endpoints that need no memory of their own while they are built.
+constexpr uint32_t kSmall = 4096, kFew = 64;
 
 // The largest primes below powers of two: a ring grows only when its endpoints have doubled, and
 // while its size stays, a changed endpoint moves only its own share (section 5.3 of the paper).
@@ -21,34 +25,62 @@ struct Walker {
   uint32_t at, skip, index, weight;
 };
 
-void claim(std::vector<uint32_t>& ring, Walker& w) noexcept {
-  const uint32_t size = static_cast<uint32_t>(ring.size());
-  while (ring[w.at] != kEmpty) {
-    w.at += w.skip;
-    if (w.at >= size) w.at -= size;
+struct Ring {
+  uint16_t* places;
+  uint64_t* taken;  // a bit per place
+  uint32_t size;
+
+  void claim(Walker& w) const noexcept {
+    while (taken[w.at / 64] >> (w.at % 64) & 1) {
+      w.at += w.skip;
+      if (w.at >= size) w.at -= size;
+    }
+    taken[w.at / 64] |= uint64_t{1} << (w.at % 64);
+    places[w.at] = static_cast<uint16_t>(w.index);
   }
-  ring[w.at] = w.index;
-}
+};
 
 // In the order of identities, so that lists in any order give the same ring. The same identity
 // twice is one endpoint: two walkers on one path would only chase each other.
-std::vector<Walker> walkers(const MaglevEndpoint* endpoints, uint32_t count, uint64_t seed,
-                            uint32_t size) {
-  std::vector<MaglevEndpoint> sorted(endpoints, endpoints + count);
-  std::sort(sorted.begin(), sorted.end(), [](const MaglevEndpoint& a, const MaglevEndpoint& b) {
+uint32_t make_walkers(MaglevEndpoint* endpoints, uint32_t count, uint64_t seed, uint32_t size,
+                      Walker* walkers) {
+  std::sort(endpoints, endpoints + count, [](const MaglevEndpoint& a, const MaglevEndpoint& b) {
     if (a.identity != b.identity) return a.identity < b.identity;
     return a.weight != b.weight ? a.weight > b.weight : a.index < b.index;
   });
-  std::vector<Walker> all;
-  all.reserve(count);
+  uint32_t made = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    if (i > 0 && sorted[i].identity == sorted[i - 1].identity) continue;
-    const uint64_t h = mix_in(seed, sorted[i].identity);
-    all.push_back({static_cast<uint32_t>(h % size),
-                   static_cast<uint32_t>(mix_in(h, seed) % (size - 1)) + 1, sorted[i].index,
-                   sorted[i].weight});
+    if (i > 0 && endpoints[i].identity == endpoints[i - 1].identity) continue;
+    const uint64_t h = mix_in(seed, endpoints[i].identity);
+    walkers[made++] = {static_cast<uint32_t>(h % size),
+                       static_cast<uint32_t>(mix_in(h, seed) % (size - 1)) + 1,
+                       endpoints[i].index, endpoints[i].weight};
   }
-  return all;
+  return made;
+}
+
+// Turn k of an endpoint comes at time k * heaviest / weight: the heaviest has one per round, the
+// others theirs in proportion. A heap, so that few heavy and many light ones stay cheap.
+void fill_weighted(const Ring& ring, Walker* walkers, uint32_t count, uint32_t heaviest) {
+  struct Turn {
+    uint64_t time;
+    uint32_t walker;
+    uint64_t taken;
+    bool operator>(const Turn& o) const noexcept {
+      return time != o.time ? time > o.time : walker > o.walker;
+    }
+  };
+  std::vector<Turn> turns(count);
+  for (uint32_t i = 0; i < count; ++i) turns[i] = {0, i, 0};
+  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> queue({}, std::move(turns));
+  for (uint32_t filled = 0; filled < ring.size; ++filled) {
+    Turn turn = queue.top();
+    queue.pop();
+    ring.claim(walkers[turn.walker]);
+    turn.taken++;
+    turn.time = turn.taken * heaviest / walkers[turn.walker].weight;
+    queue.push(turn);
+  }
 }
 
 }  // namespace
@@ -60,45 +92,26 @@ uint32_t maglev_size(uint32_t endpoints) noexcept {
   return kSizes[std::size(kSizes) - 1];
 }
 
-std::vector<uint32_t> maglev_build(const MaglevEndpoint* endpoints, uint32_t count, uint64_t seed,
-                                   uint32_t size) {
-  check(size > 1, "a Maglev ring has a prime size");
-  if (count == 0) return {};
-  std::vector<uint32_t> ring(size, kEmpty);
-  std::vector<Walker> all = walkers(endpoints, count, seed, size);
-  uint32_t heaviest = 0, lightest = kEmpty;
-  for (const auto& w : all) {
-    heaviest = std::max(heaviest, w.weight);
-    lightest = std::min(lightest, w.weight);
+void maglev_fill(MaglevEndpoint* endpoints, uint32_t count, uint64_t seed, uint32_t size,
+                 uint16_t* places) {
+  check(size > 1 && count > 0, "a Maglev ring has a prime size and an endpoint");
+  Walker few[kFew];
+  uint64_t small[kSmall / 64];
+  std::vector<Walker> many(count > kFew ? count : 0);
+  std::vector<uint64_t> large(size > kSmall ? size / 64 + 1 : 0);
+  Walker* walkers = count > kFew ? many.data() : few;
+  const Ring ring{places, size > kSmall ? large.data() : small, size};
+  if (size <= kSmall) std::memset(small, 0, sizeof small);
+  const uint32_t made = make_walkers(endpoints, count, seed, size, walkers);
+  uint32_t heaviest = 0, lightest = 0xffffffff;
+  for (uint32_t i = 0; i < made; ++i) {
+    heaviest = std::max(heaviest, walkers[i].weight);
+    lightest = std::min(lightest, walkers[i].weight);
   }
   check(lightest > 0, "an endpoint on the ring has a weight");
-  if (heaviest == lightest) {
-    for (uint32_t filled = 0; filled < size;)
-      for (uint32_t i = 0; i < all.size() && filled < size; ++i, ++filled) claim(ring, all[i]);
-    return ring;
-  }
-  // Turn k of an endpoint comes at time k * heaviest / weight: the heaviest has one per round, the
-  // others theirs in proportion. A heap, so that few heavy and many light ones stay cheap.
-  struct Turn {
-    uint64_t time;
-    uint32_t walker;
-    uint64_t taken;
-    bool operator>(const Turn& o) const noexcept {
-      return time != o.time ? time > o.time : walker > o.walker;
-    }
-  };
-  std::vector<Turn> turns(all.size());
-  for (uint32_t i = 0; i < all.size(); ++i) turns[i] = {0, i, 0};
-  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> queue({}, std::move(turns));
-  for (uint32_t filled = 0; filled < size; ++filled) {
-    Turn turn = queue.top();
-    queue.pop();
-    claim(ring, all[turn.walker]);
-    turn.taken++;
-    turn.time = turn.taken * heaviest / all[turn.walker].weight;
-    queue.push(turn);
-  }
-  return ring;
+  if (heaviest != lightest) return fill_weighted(ring, walkers, made, heaviest);
+  for (uint32_t filled = 0; filled < size;)
+    for (uint32_t i = 0; i < made && filled < size; ++i, ++filled) ring.claim(walkers[i]);
 }
 
 // The network is a number of this node's own and stays out: the ring's place is the same anywhere.

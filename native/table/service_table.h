@@ -7,125 +7,129 @@
 #include "base/flow_key.h"
 #include "base/ip.h"
 #include "gen/layout.h"
-#include "table/tag_index.h"
+#include "table/address_set.h"
+#include "table/endpoint_set.h"
+#include "table/maglev.h"
+#include "table/snat_sources.h"
 
 namespace nodeplane {
 
-inline constexpr uint32_t kServiceEndpointMax = 65536;                       // of one service
-inline constexpr uint64_t kEndpointMentionMax = uint64_t{4} * kEndpointMax;  // rows may be shared
+inline constexpr uint32_t kServiceEndpointMax = 65536;  // of one service
 
 struct ServiceEntry {
   IpAddress address;
-  uint64_t seed;        // of the service's identity
-  const uint8_t* ring;  // Maglev: numbers of its endpoints; null without a choosable endpoint
-  uint32_t ring_size;   // prime
-  uint32_t endpoint_first, endpoint_count;
+  uint64_t seed;           // of the service's identity
+  const EndpointSet* set;  // null: no endpoints
+  uint32_t ring_size;      // prime; 0 without a choosable endpoint
+  uint32_t endpoint_count;
   uint32_t id;
+  uint32_t born;     // the generation since when its id stands for this place; 0: nobody
   uint16_t be_port;  // network order
   uint16_t network;
   uint8_t family, protocol;
   Masquerade masquerade;
   ServiceVerdict verdict;
+  uint8_t place_shift;  // of its set
 
-  // Places are bytes while they can be: 100,000 small services' rings are 50 MB then, not 200.
-  bool ring_wide() const noexcept { return endpoint_count > 256; }
+  // Where a place of the ring lies.
   const uint8_t* ring_at(uint32_t place) const noexcept {
-    return ring + (ring_wide() ? size_t{2} * place : place);
+    return reinterpret_cast<const uint8_t*>(set->endpoints() + endpoint_count) +
+           ((place << place_shift) >> 3);
   }
-  // The endpoint at a place of the ring, as an index into the table's endpoints.
-  uint32_t chosen(uint32_t place) const noexcept {
-    const uint8_t* p = ring_at(place);
-    return endpoint_first + (ring_wide() ? uint32_t{p[0]} | uint32_t{p[1]} << 8 : *p);
+  // The endpoint at a place of the ring.
+  const EndpointEntry& chosen(uint32_t place) const noexcept {
+    uint16_t bits;
+    std::memcpy(&bits, ring_at(place), sizeof bits);
+    const uint32_t shifted = uint32_t{bits} >> ((place << place_shift) & 7);
+    return set->endpoints()[shifted & ((1u << (1u << place_shift)) - 1)];
+  }
+  bool same_place(const ServiceEntry& o) const noexcept {
+    return address == o.address && be_port == o.be_port && family == o.family &&
+           protocol == o.protocol && network == o.network;
   }
 };
+static_assert(sizeof(ServiceEntry) == 64);
 
-struct EndpointEntry {
-  IpAddress address;
-  uint32_t id;
-  uint16_t be_port;  // network order
-  uint16_t weight;
-  uint16_t snat_source;  // of the nat table, for the port it is reached by; 0xffff none
-  uint8_t family;
-  uint8_t flags;     // EndpointRow.flags
-  uint16_t network;  // of the services that name it
-
-  uint16_t new_flow_weight() const noexcept { return flags & 1 ? weight : 0; }
-  bool same_place(const EndpointEntry& o) const noexcept {
-    return address == o.address && be_port == o.be_port && family == o.family;
-  }
+// What is wished for of services, as published: every service, or what changed.
+struct ServiceRows {
+  const ServiceRow* services;
+  const EndpointRow* endpoints;
+  const RemovedServiceRow* removed;  // of a change only
+  uint32_t service_count, endpoint_count, removed_count;
 };
 
 // What is wished for of services, immutable once built. Also answers what still exists: ids carry
 // the generation they were born in, so that a flow stamped earlier than its id's birth is stale.
+//
+// Everything lies in pages that generations share (cow.h), services by id and endpoints with their
+// service: a change writes the pages and endpoint sets that it touches, and a copy of the page tables.
 class ServiceTable {
  public:
-  // Rows as published; `before` (or null) tells which ids are new in this generation. Builds the
-  // Maglev rings; equal rings are shared. Null with a reason.
-  static std::unique_ptr<ServiceTable> build(const ServiceRow* services, uint32_t service_count,
-                                             const EndpointRow* endpoints, uint32_t endpoint_count,
-                                             uint32_t generation, const ServiceTable* before,
-                                             std::string* error);
+  // All services. `before` (or null) tells which ids are new in this generation, and has rings that
+  // need not be made again. Null with a reason.
+  static std::unique_ptr<ServiceTable> build(const ServiceRows& rows, uint32_t generation,
+                                             const ServiceTable* before,
+                                             const SnatSources& sources, std::string* error);
+  // `before` but for the removed services and those of the rows. It is `before`'s only successor
+  // once commit is called, and leaves no trace without. Null with a reason.
+  static std::unique_ptr<ServiceTable> change(const ServiceRows& rows, uint32_t generation,
+                                              const ServiceTable& before,
+                                              const SnatSources& sources, std::string* error);
+  // To be called when a change is certain to be published. `before` stays as it is for its readers
+  // and frees what only it shows when it is deleted.
+  void commit(ServiceTable& before);
+  ~ServiceTable();
 
-  // Fetches the line that find will read.
+  // Fetches the line that find will read first; then, when that is there, the service's own.
   void prefetch(const KeyV4& key) const noexcept;
   void prefetch(const KeyV6& key) const noexcept;
+  void prefetch_entry(const KeyV4& key) const noexcept;
+  void prefetch_entry(const KeyV6& key) const noexcept;
   // By destination address, destination port, protocol and network of a packet; null: none.
   const ServiceEntry* find(const KeyV4& key) const noexcept;
   const ServiceEntry* find(const KeyV6& key) const noexcept;
-  bool is_virtual(uint16_t network, uint8_t family, const IpAddress& address) const noexcept;
-  bool is_endpoint(uint16_t network, uint8_t family, const IpAddress& address) const noexcept;
-
-  const EndpointEntry& endpoint(uint32_t index) const noexcept { return endpoints_[index]; }
-  // While building only.
-  EndpointEntry& endpoint_mutable(uint32_t index) noexcept { return endpoints_[index]; }
-  uint32_t endpoint_count() const noexcept { return static_cast<uint32_t>(endpoints_.size()); }
-  uint32_t service_count() const noexcept { return static_cast<uint32_t>(services_.size()); }
+  bool is_virtual(uint16_t network, uint8_t family, const IpAddress& address) const noexcept {
+    return virtuals_.has(network, family, address);
+  }
+  bool is_endpoint(uint16_t network, uint8_t family, const IpAddress& address) const noexcept {
+    return endpoints_.has(network, family, address);
+  }
+  uint32_t service_count() const noexcept { return service_count_; }
+  uint32_t endpoint_count() const noexcept { return endpoint_count_; }
 
   // Whether a flow last validated at `stamp` may go on: its service and endpoint exist and are no
   // younger than the stamp.
   bool still_holds(uint32_t service, uint32_t endpoint, uint32_t stamp) const noexcept;
 
- private:
-  struct Born {
-    uint32_t generation = 0;  // 0: does not exist
-    uint32_t row = 0;
-  };
-  using Ring = std::shared_ptr<const uint8_t[]>;
+  // The service of an id, or null.
+  const ServiceEntry* service(uint32_t id) const noexcept {
+    return id < services_.size() && services_[id].born != 0 ? &services_[id] : nullptr;
+  }
+  // One more than the largest id there may be.
+  uint32_t service_end() const noexcept { return services_.size(); }
 
-  ServiceTable(uint32_t service_count, uint32_t endpoint_count);
-  bool take_endpoints(const EndpointRow* rows, std::string* error);
-  bool take_services(const ServiceRow* rows, std::string* error);
-  bool take_service(const ServiceRow& row, uint32_t index, std::string* error);
-  void set_born(uint32_t generation, const ServiceTable* before);
-  void set_rings(const ServiceTable* before);
-  uint64_t ring_hash(const ServiceEntry& service, uint32_t* choosable) const noexcept;
-  Ring make_ring(const ServiceEntry& service) const;
-  bool rings_equal(const ServiceEntry& mine, const ServiceTable& other,
-                   const ServiceEntry& theirs) const noexcept;
-  uint32_t find_row(const ServiceEntry& wanted) const noexcept;
+ private:
+  friend class ServiceBuilder;
+  ServiceTable() = default;
+  ServiceTable(const ServiceTable& before) = default;
   template <class Key>
   const ServiceEntry* find_key(const Key& key) const noexcept;
 
-  std::vector<ServiceEntry> services_;
-  std::vector<EndpointEntry> endpoints_;
-  std::vector<Ring> rings_;                         // by service; equal ones are one
-  std::vector<Born> service_born_, endpoint_born_;  // by id
-  TagIndex by_place_, by_virtual_, by_endpoint_;
-};
+  CowArray<ServiceEntry, 64> services_;          // by id
+  CowArray<uint32_t, 1024> endpoint_born_;       // by id; 0: nobody
+  CowIndex by_place_;
+  AddressSet virtuals_, endpoints_;
+  uint32_t service_count_ = 0, endpoint_count_ = 0;
 
-// Weighted Maglev (Eisenbud et al., NSDI 2016, section 3.4): a ring of `size` (prime) entries, each
-// an index into endpoints. Deterministic in the endpoints' identities, weights and the seed.
-struct MaglevEndpoint {
-  uint64_t identity;  // hash of address and port
-  uint32_t index;
-  uint32_t weight;  // >= 1
+  // Endpoint sets belong to the newest generation that names them.
+  struct Sets {
+    bool is_newest = false;
+    std::vector<EndpointSet*> made;  // until committed
+    std::vector<EndpointSet*> gone;  // by a service of `before` each, until committed
+    std::vector<EndpointSet*> left;  // that only this generation still shows
+    Sets() = default;
+    Sets(const Sets&) noexcept {}
+  } sets_;
 };
-std::vector<uint32_t> maglev_build(const MaglevEndpoint* endpoints, uint32_t count, uint64_t seed,
-                                   uint32_t size);
-// A prime >= max(kMaglevRingMin, kMaglevPerEndpoint * endpoints), from a fixed list.
-uint32_t maglev_size(uint32_t endpoints) noexcept;
-// The place on the ring of a flow: equal on every node (public constants, the service's seed).
-uint32_t maglev_hash(const KeyV4& key, uint64_t seed) noexcept;
-uint32_t maglev_hash(const KeyV6& key, uint64_t seed) noexcept;
 
 }  // namespace nodeplane

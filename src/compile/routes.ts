@@ -1,4 +1,5 @@
-// routes: connected prefixes and static routes, static neighbours, addresses that are delivered here.
+// routes: connected prefixes and static routes, static neighbours, addresses that are delivered here
+// (services' virtual addresses follow from the services).
 import { type AddressRow, type NeighbourRow, portNone, type RouteRow } from "../gen/layout.js";
 import type { IpText, PrefixText } from "../kit/brand.js";
 import {
@@ -11,12 +12,10 @@ import {
 } from "../kit/ip.js";
 import type { Model } from "../model/model.js";
 import type { Port } from "../model/port.js";
-import { defaultNetwork, type Service } from "../model/service.js";
-import type { Front } from "./services.js";
+import { defaultNetwork } from "../model/service.js";
 
 export type IdOf = (name: string) => number;
 const hasVia = 1;
-const isVirtual = 1;
 
 function routeRow(prefix: Prefix, via: IpText | null, port: number, network: number): RouteRow {
   const { bytes, family, length } = maskPrefix(prefix);
@@ -85,13 +84,12 @@ export function addressRows(model: Model, portId: IdOf, networkId: IdOf): Addres
         prefixLength: length,
         port: portId(port.name),
         network,
-        flags: 0,
       };
     }),
   );
   for (const text of model.node.addresses) {
     if (taken.has(`${defaultNetwork} ${text}`)) continue;
-    rows.push({ ...wholeAddress(text, networkId(defaultNetwork)), flags: 0 });
+    rows.push(wholeAddress(text, networkId(defaultNetwork)));
   }
   return rows;
 }
@@ -101,24 +99,5 @@ const plain = (text: PrefixText): string => text.slice(0, text.indexOf("/"));
 function wholeAddress(text: IpText, network: number): AddressRow {
   const { bytes, family } = knownAddress(text);
   const prefixLength = family === 4 ? 32 : 128;
-  return { address: bytes, family, prefixLength, port: portNone, network, flags: isVirtual };
+  return { address: bytes, family, prefixLength, port: portNone, network };
 }
-
-/** The virtual addresses, each once; one that is a port's or the node's too is theirs. */
-export function virtualAddresses(model: Model, fronts: readonly Front[]): Service[] {
-  const taken = new Set<string>(model.node.addresses.map((text) => `${defaultNetwork} ${text}`));
-  for (const port of model.ports) {
-    for (const text of port.addresses) taken.add(`${port.network} ${plain(text)}`);
-  }
-  const services: Service[] = [];
-  for (const { echo, service } of fronts) {
-    // One echo for each virtual address.
-    if (echo !== null && !taken.has(`${service.network} ${service.address}`))
-      services.push(service);
-  }
-  return services;
-}
-
-/** Made one by one while they are written: there may be a million. */
-export const virtualRow = (service: Service, networkId: IdOf): AddressRow =>
-  wholeAddress(service.address, networkId(service.network));

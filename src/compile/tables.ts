@@ -9,6 +9,7 @@ import {
   podRangeRowSize,
   portNone,
   portRowSize,
+  removedServiceRowSize,
   routeMax,
   routeRowSize,
   Section,
@@ -26,6 +27,7 @@ import {
   writeNeighbourRow,
   writePodRangeRow,
   writePortRow,
+  writeRemovedServiceRow,
   writeRouteRow,
   writeSectionRow,
   writeServiceRow,
@@ -44,14 +46,7 @@ import { defaultNetwork } from "../model/service.js";
 import type { Settings } from "../model/settings.js";
 import type { Draft, IdDirectory, Naming } from "./ids.js";
 import { masqueradeOf, podRangeRows, snatSourceRows } from "./nat.js";
-import {
-  addressRows,
-  type IdOf,
-  neighbourRows,
-  routeRows,
-  virtualAddresses,
-  virtualRow,
-} from "./routes.js";
+import { addressRows, neighbourRows, routeRows } from "./routes.js";
 import { echoRow, endpointRow, type Front, frontsOf, serviceRow } from "./services.js";
 import { zoneRows } from "./zones.js";
 
@@ -196,28 +191,6 @@ function serviceSections(fronts: readonly Front[], draft: Draft, model: Model): 
   ];
 }
 
-function addressSection(model: Model, fronts: readonly Front[], idOf: IdOf, networkId: IdOf): Rows {
-  const own = addressRows(model, idOf, networkId);
-  const virtual = virtualAddresses(model, fronts);
-  const write = (view: DataView, start: number): void => {
-    let at = start;
-    for (const row of own) {
-      writeAddressRow(view, at, row);
-      at += addressRowSize;
-    }
-    for (const service of virtual) {
-      writeAddressRow(view, at, virtualRow(service, networkId));
-      at += addressRowSize;
-    }
-  };
-  return {
-    kind: Section.addresses,
-    size: addressRowSize,
-    count: own.length + virtual.length,
-    write,
-  };
-}
-
 function pack(sections: readonly Rows[]): Uint8Array {
   const align = 8;
   let end = tablesHeaderSize + sections.length * sectionRowSize;
@@ -233,6 +206,7 @@ function pack(sections: readonly Rows[]): Uint8Array {
     version: tablesVersion,
     byteLength: end,
     sectionCount: sections.length,
+    baseGeneration: 0,
   });
   sections.forEach((section, s) => {
     const offset = offsets[s] as number;
@@ -276,7 +250,7 @@ export function compile(
   const bytes = pack([
     rowsOf(Section.settings, settingsRowSize, [settingsRow(model.settings)], writeSettingsRow),
     rowsOf(Section.ports, portRowSize, ports, writePortRow),
-    addressSection(model, fronts, idOf, networkId),
+    rowsOf(Section.addresses, addressRowSize, addressRows(model, idOf, networkId), writeAddressRow),
     rowsOf(Section.routes, routeRowSize, routes, writeRouteRow),
     rowsOf(Section.neighbours, neighbourRowSize, neighbourRows(model, idOf), writeNeighbourRow),
     ...serviceSections(fronts, draft, model),
@@ -298,6 +272,7 @@ export function compile(
       zoneRows(model.settings.flows.zones, draft.zones(model.settings.flows.zones), networkId),
       writeZoneRow,
     ),
+    rowsOf(Section.removedServices, removedServiceRowSize, [], writeRemovedServiceRow),
   ]);
   return {
     bytes,

@@ -1,7 +1,7 @@
 // Generated from schema/tables.json by scripts/generate.mjs. Do not edit.
 
 export const tablesMagic = 0x4e505442;
-export const tablesVersion = 1;
+export const tablesVersion = 2;
 export const batchSize = 256;
 export const portMax = 64;
 export const workerMax = 64;
@@ -16,8 +16,8 @@ export const frameHeadroom = 256;
 export const maglevRingMin = 251;
 export const maglevPerEndpoint = 100;
 
-export const sectionNames = ["settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources", "zones"] as const;
-export const Section = { settings: 0, ports: 1, addresses: 2, routes: 3, neighbours: 4, services: 5, endpoints: 6, podRanges: 7, snatSources: 8, zones: 9 } as const;
+export const sectionNames = ["settings", "ports", "addresses", "routes", "neighbours", "services", "endpoints", "pod_ranges", "snat_sources", "zones", "removed_services"] as const;
+export const Section = { settings: 0, ports: 1, addresses: 2, routes: 3, neighbours: 4, services: 5, endpoints: 6, podRanges: 7, snatSources: 8, zones: 9, removedServices: 10 } as const;
 
 export const masqueradeNames = ["never", "not_from_pods", "always"] as const;
 export const Masquerade = { never: 0, notFromPods: 1, always: 2 } as const;
@@ -37,7 +37,7 @@ export const HashKind = { sip13: 0, crc32c: 1 } as const;
 export const flowStateNames = ["none", "syn_sent", "syn_received", "established", "fin_wait", "last_ack", "time_wait", "closed", "picked_up", "unreplied", "replied"] as const;
 export const FlowState = { none: 0, synSent: 1, synReceived: 2, established: 3, finWait: 4, lastAck: 5, timeWait: 6, closed: 7, pickedUp: 8, unreplied: 9, replied: 10 } as const;
 
-/** First bytes of a table set; followed by one SectionRow per section, then the rows. */
+/** First bytes of a table set; followed by one SectionRow per section, then the rows. A change has rows of services, their endpoints and removed services only. */
 export interface TablesHeader {
   /** 0x4e505442 (NPTB) */
   magic: number;
@@ -46,13 +46,16 @@ export interface TablesHeader {
   /** of the whole set */
   byteLength: number;
   sectionCount: number;
+  /** 0: a whole set; else a change of that generation, which must be the last */
+  baseGeneration: number;
 }
-export const tablesHeaderSize = 16;
+export const tablesHeaderSize = 24;
 export function writeTablesHeader(view: DataView, at: number, row: TablesHeader): void {
   view.setUint32(at + 0, row.magic, true);
   view.setUint32(at + 4, row.version, true);
   view.setUint32(at + 8, row.byteLength, true);
   view.setUint32(at + 12, row.sectionCount, true);
+  view.setUint32(at + 16, row.baseGeneration, true);
 }
 export function readTablesHeader(view: DataView, at: number): TablesHeader {
   return {
@@ -60,6 +63,7 @@ export function readTablesHeader(view: DataView, at: number): TablesHeader {
     version: view.getUint32(at + 4, true),
     byteLength: view.getUint32(at + 8, true),
     sectionCount: view.getUint32(at + 12, true),
+    baseGeneration: view.getUint32(at + 16, true),
   };
 }
 
@@ -206,7 +210,7 @@ export function readPortRow(view: DataView, at: number): PortRow {
   };
 }
 
-/** An address of a port, or of the node (port_none): delivered here, answered by ARP/NDP when it belongs to the port. */
+/** An address of a port, or of the node (port_none): delivered here, answered by ARP/NDP when it belongs to the port. Services' virtual addresses are not listed: they follow from the services, and are answered for everywhere. */
 export interface AddressRow {
   address: Uint8Array;
   /** 4 or 6 */
@@ -214,8 +218,6 @@ export interface AddressRow {
   prefixLength: number;
   port: number;
   network: number;
-  /** bit 0: virtual address of a service (answered by ARP/NDP too) */
-  flags: number;
 }
 export const addressRowSize = 24;
 export function writeAddressRow(view: DataView, at: number, row: AddressRow): void {
@@ -224,7 +226,6 @@ export function writeAddressRow(view: DataView, at: number, row: AddressRow): vo
   view.setUint8(at + 17, row.prefixLength);
   view.setUint16(at + 18, row.port, true);
   view.setUint16(at + 20, row.network, true);
-  view.setUint16(at + 22, row.flags, true);
 }
 export function readAddressRow(view: DataView, at: number): AddressRow {
   return {
@@ -233,7 +234,6 @@ export function readAddressRow(view: DataView, at: number): AddressRow {
     prefixLength: view.getUint8(at + 17),
     port: view.getUint16(at + 18, true),
     network: view.getUint16(at + 20, true),
-    flags: view.getUint16(at + 22, true),
   };
 }
 
@@ -300,7 +300,7 @@ export interface ServiceRow {
   seed: bigint;
   /** stable over publishes */
   id: number;
-  /** index of its first EndpointRow */
+  /** index of its first EndpointRow; services may name the same rows, all of them, when their seed is the same */
   endpointFirst: number;
   endpointCount: number;
   bePort: number;
@@ -371,6 +371,20 @@ export function readEndpointRow(view: DataView, at: number): EndpointRow {
     weight: view.getUint16(at + 22, true),
     family: view.getUint8(at + 24),
     flags: view.getUint8(at + 25),
+  };
+}
+
+/** A service that a change takes away, with its endpoints. */
+export interface RemovedServiceRow {
+  id: number;
+}
+export const removedServiceRowSize = 4;
+export function writeRemovedServiceRow(view: DataView, at: number, row: RemovedServiceRow): void {
+  view.setUint32(at + 0, row.id, true);
+}
+export function readRemovedServiceRow(view: DataView, at: number): RemovedServiceRow {
+  return {
+    id: view.getUint32(at + 0, true),
   };
 }
 

@@ -19,6 +19,7 @@ const readers = {
   endpoints: layout.readEndpointRow,
   podRanges: layout.readPodRangeRow,
   snatSources: layout.readSnatSourceRow,
+  removedServices: layout.readRemovedServiceRow,
 };
 export type Tables = { [K in keyof typeof readers]: ReturnType<(typeof readers)[K]>[] };
 

@@ -177,7 +177,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     --kit->generation;
     return 0;
   }
-  load_apply(set, context);
+  load_apply(set, context, *next);
   kit->tables = std::move(next);
   walk(*kit, set);
   return 0;

@@ -18,6 +18,7 @@ struct ConntrackTable {
   bool pickup = true;
   uint32_t generation = 0;
   ZoneRules zones;
+  uint32_t route_generation = 0;  // a direction stamped earlier has no next hop
 };
 
 struct ConntrackState {

@@ -30,7 +30,9 @@ bool revalidate(Batch& batch, const ConntrackTable& table, uint32_t worker, cons
   // A worker that is still a generation behind must not judge by tables older than the record.
   if (static_cast<int32_t>(stamp - table.generation) > 0) return true;
   if (table.services->still_holds(service, endpoint, stamp)) {
-    side.next_hop.store(kNextHopNone, std::memory_order_relaxed);
+    // A change of services leaves next hops as they are.
+    if (static_cast<int32_t>(stamp - table.route_generation) < 0)
+      side.next_hop.store(kNextHopNone, std::memory_order_relaxed);
     side.generation.store(table.generation, std::memory_order_relaxed);
     return true;
   }

@@ -30,7 +30,7 @@ void refuse(Decision& d, Drop why) noexcept {
 
 void masquerade(Batch& batch, const Packet& p, Decision& d, const Nat::Table& table,
                 uint32_t worker) noexcept {
-  const uint16_t source = table.services->endpoint(d.endpoint_index).snat_source;
+  const uint16_t source = d.snat_source;
   if (source == kSnatSourceNone) return refuse(d, Drop::kNoSnatAddress);
   const uint32_t destination = PortPool::destination_hash(p.family, d.new_dst, d.new_dport);
   if (!table.ports->take(worker, source, p.protocol, destination, d.new_sport, &d.snat_port,

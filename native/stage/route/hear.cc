@@ -24,21 +24,6 @@ bool is_connected(const Route::Table& table, const Packet& p, uint8_t family,
   return route != nullptr && !route->has_via && route->port == p.port_in;
 }
 
-// RFC 826: what is known is brought up to date by anyone's message; new ones come only from those
-// who ask for us, so that a stranger's chatter fills nothing. RFC 4861 section 7.2.3: a
-// solicitation's MAC replaces the known one; 7.2.5: an advertisement never adds.
-void learn(Context& c, const Packet& p, const LinkNews& news, bool asks_for_us) noexcept {
-  static constexpr uint8_t kNoMac[6] = {};
-  if (!news.has_mac || news.is_probe || std::memcmp(news.mac, kNoMac, 6) == 0) return;
-  if (find_local(c.table, p.network, news.family, news.sender) != nullptr) return;
-  const bool create = asks_for_us && is_connected(c.table, p, news.family, news.sender);
-  const bool replace = news.override_flag || news.what == LinkNews::What::kRequest;
-  c.table.neighbours->learn(p.port_in, news.family, news.sender, news.mac, create, replace,
-                            c.batch.now);
-}
-
-}  // namespace
-
 const Route::Local* find_local(const Route::Table& table, uint16_t network, uint8_t family,
                                const IpAddress& address) noexcept {
   const auto at = std::lower_bound(table.locals.begin(), table.locals.end(), address,
@@ -49,13 +34,39 @@ const Route::Local* find_local(const Route::Table& table, uint16_t network, uint
   return &*at;
 }
 
+bool is_virtual(const Route::Table& table, uint16_t network, uint8_t family,
+                const IpAddress& address) noexcept {
+  return table.services != nullptr && table.services->is_virtual(network, family, address);
+}
+
+// RFC 826: what is known is brought up to date by anyone's message; new ones come only from those
+// who ask for us, so that a stranger's chatter fills nothing. RFC 4861 section 7.2.3: a
+// solicitation's MAC replaces the known one; 7.2.5: an advertisement never adds.
+void learn(Context& c, const Packet& p, const LinkNews& news, bool asks_for_us) noexcept {
+  static constexpr uint8_t kNoMac[6] = {};
+  if (!news.has_mac || news.is_probe || std::memcmp(news.mac, kNoMac, 6) == 0) return;
+  if (is_local(c.table, p.network, news.family, news.sender)) return;
+  const bool create = asks_for_us && is_connected(c.table, p, news.family, news.sender);
+  const bool replace = news.override_flag || news.what == LinkNews::What::kRequest;
+  c.table.neighbours->learn(p.port_in, news.family, news.sender, news.mac, create, replace,
+                            c.batch.now);
+}
+
+}  // namespace
+
+bool is_local(const Route::Table& table, uint16_t network, uint8_t family,
+              const IpAddress& address) noexcept {
+  return find_local(table, network, family, address) != nullptr ||
+         is_virtual(table, network, family, address);
+}
+
 bool answers_for(const Route::Table& table, uint16_t network, uint8_t family, uint16_t port,
                  const IpAddress& address) noexcept {
   const Route::Local* local = find_local(table, network, family, address);
   const Route::Local* end = table.locals.data() + table.locals.size();
-  if (local == nullptr) return false;
+  if (local == nullptr) return is_virtual(table, network, family, address);
   for (; local != end && compare(*local, network, family, address) == 0; ++local)
-    if (local->port == port || local->is_virtual) return true;
+    if (local->port == port) return true;
   return false;
 }
 

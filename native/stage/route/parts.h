@@ -16,9 +16,9 @@ struct Context {
   const PortRow& port(uint16_t id) const noexcept { return table.ports[id]; }
 };
 
-// Where an address stands: the first Local with it, or null.
-const Route::Local* find_local(const Route::Table& table, uint16_t network, uint8_t family,
-                               const IpAddress& address) noexcept;
+// Whether an address is delivered here.
+bool is_local(const Route::Table& table, uint16_t network, uint8_t family,
+              const IpAddress& address) noexcept;
 // Whether ARP and NDP requests for it by this port are ours to answer.
 bool answers_for(const Route::Table& table, uint16_t network, uint8_t family, uint16_t port,
                  const IpAddress& address) noexcept;

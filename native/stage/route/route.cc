@@ -96,11 +96,11 @@ void send_to(Packet& p, uint32_t neighbour, uint16_t port) noexcept {
   p.port_out = port;
 }
 
-// A record's next_hop is a neighbour's index and the low half of the generation it was found in:
+// A record's next_hop is a neighbour's index and the low half of the routes' generation it was found in:
 // one word, so that a worker that is a generation behind cannot pass its answer off as new.
 static_assert(kNeighbourMax <= 0x10000);
 uint32_t tagged(const Batch& batch, uint32_t neighbour) noexcept {
-  return batch.generation << 16 | neighbour;
+  return batch.route_generation << 16 | neighbour;
 }
 
 std::atomic<uint32_t>& hop_word(const Packet& p) noexcept {
@@ -205,7 +205,7 @@ bool from_link_local(const Packet& p) noexcept {
 void route_ip(Context& c, uint16_t index, Packet& p) noexcept {
   const PortRow& in = c.port(p.port_in);
   const IpAddress dst = destination_of(c.batch, p);
-  if (find_local(c.table, p.network, p.family, dst) != nullptr) return deliver(c, index, p, dst);
+  if (is_local(c.table, p.network, p.family, dst)) return deliver(c, index, p, dst);
   if (p.side == nullptr && in.host_port != kPortNone && (in.flags & kPortFlagServicesOnly))
     return pass_through(p, in.host_port);
   if ((p.flags & kFlagMulticastMac) || stays_here(p.family, dst.bytes) || from_link_local(p))

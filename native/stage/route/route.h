@@ -5,6 +5,7 @@
 #include "table/flow.h"
 #include "table/lpm.h"
 #include "table/neighbours.h"
+#include "table/service_table.h"
 
 namespace nodeplane {
 
@@ -23,11 +24,10 @@ static_assert(kWaitingMax <= kBatchSize);
 // why     RFC 1812 section 5.2-5.3, RFC 8200, RFC 826, RFC 4861
 struct Route {
   static constexpr const char* kName = "route";
-  struct Local {  // an address that is delivered here
+  struct Local {  // an address of a port or of the node, delivered here
     IpAddress address;
     uint16_t network, port;  // port_none: the node's, any port
     uint8_t family, prefix_length;
-    bool is_virtual;  // of a service: answered by ARP and NDP on connected ports too
   };
   struct Table {
     const Lpm* lpm = nullptr;
@@ -37,6 +37,8 @@ struct Route {
     bool port_gso[kPortMax] = {};  // for output; here a large packet is measured by its segments
     uint32_t port_count = 0;
     std::vector<Local> locals;  // sorted by (network, family, address)
+    // Their virtual addresses are delivered here too, and answered for on every port.
+    const ServiceTable* services = nullptr;
     uint32_t retry_ms = 1000, tries = 3, reachable_ms = 30000;
   };
   // A packet that waits, with what its batch knew of it. The record may be gone when the neighbour

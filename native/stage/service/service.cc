@@ -23,7 +23,7 @@ struct Found {
 template <class Key>
 Found look_up(const Key& key, const Service::Table& table) noexcept {
   const ServiceEntry* s = table.services->find(key);
-  if (s == nullptr || s->ring == nullptr) return {s, 0};
+  if (s == nullptr || s->ring_size == 0) return {s, 0};
   // Fixed-point instead of a division; every node reduces alike.
   const uint64_t hash = maglev_hash(key, s->seed);
   const uint32_t place = static_cast<uint32_t>((hash * s->ring_size) >> 32);
@@ -97,11 +97,9 @@ bool tcp_may_begin(const Packet& p, bool pickup, Decision& d) noexcept {
   return false;
 }
 
-void balance(const Packet& p, const Found& found, const ServiceTable& services,
-             Decision& d) noexcept {
+void balance(const Packet& p, const Found& found, Decision& d) noexcept {
   const ServiceEntry& s = *found.service;
-  const uint32_t index = s.chosen(found.place);
-  const EndpointEntry& e = services.endpoint(index);
+  const EndpointEntry& e = s.chosen(found.place);
   const uint16_t sport = p.family == 4 ? p.key4.sport : p.key6.sport;
   d.what = Decision::What::kBalance;
   d.masquerade = 0;
@@ -110,7 +108,6 @@ void balance(const Packet& p, const Found& found, const ServiceTable& services,
   d.snat_grant = kSnatGrantNone;
   d.service = s.id;
   d.endpoint = e.id;
-  d.endpoint_index = index;
   d.new_src = source_of(p);
   d.new_dst = e.address;
   d.new_sport = sport;
@@ -122,9 +119,9 @@ void judge(const Packet& p, const Found& found, const Service::Table& table, Dec
   if (p.protocol == kProtocolTcp && !tcp_may_begin(p, table.pickup, d)) return;
   if (found.service->verdict == ServiceVerdict::kDrop)
     return refuse(d, Drop::kNoLocalEndpoint, kSilent);
-  if (found.service->verdict == ServiceVerdict::kReject || found.service->ring == nullptr)
+  if (found.service->verdict == ServiceVerdict::kReject || found.service->ring_size == 0)
     return refuse(d, Drop::kNoEndpoint, kAnswered);
-  balance(p, found, *table.services, d);
+  balance(p, found, d);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "stage/nat/nat.h"
 #include "stage/service/service.h"
 #include "support/flows.h"
+#include "support/services.h"
 
 namespace nodeplane::test {
 
@@ -45,7 +46,7 @@ class ConntrackWorld {
         for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp}) {
           ServiceRow row{};
           put_address(row.address, family, 96, s);
-          row.seed = 11 * s;
+          row.seed = 11;
           row.id = static_cast<uint32_t>(services.size()) + 1;
           row.endpoint_first = first;
           row.endpoint_count = endpoints;
@@ -60,23 +61,27 @@ class ConntrackWorld {
     }
     std::string error;
     ++generation;
-    auto next =
-        ServiceTable::build(services.data(), static_cast<uint32_t>(services.size()), rows.data(),
-                            static_cast<uint32_t>(rows.size()), generation, tables.get(), &error);
-    ASSERT_NE(next, nullptr) << error;
-    for (uint32_t i = 0; i < next->endpoint_count(); ++i) {
-      EndpointEntry& e = next->endpoint_mutable(i);
+    const auto source = [&](uint8_t family) {
       IpAddress a{};
-      put_address(a.bytes, e.family, 30, 1);
-      e.snat_source = ports.source(e.family, a);
-    }
+      put_address(a.bytes, family, 30, 1);
+      return ports.source(family, a);
+    };
+    const EverySource every(source(4), source(6));
+    const ServiceRows all{services.data(),
+                          rows.data(),
+                          nullptr,
+                          static_cast<uint32_t>(services.size()),
+                          static_cast<uint32_t>(rows.size()),
+                          0};
+    auto next = ServiceTable::build(all, generation, tables.get(), every.sources, &error);
+    ASSERT_NE(next, nullptr) << error;
     tables = std::move(next);
     conntrack.v4 = v4.get();
     conntrack.v6 = v6.get();
     conntrack.ports = &ports;
     conntrack.services = tables.get();
     conntrack.seed = kTestSeed;
-    conntrack.generation = generation;
+    conntrack.generation = conntrack.route_generation = generation;
     service.services = tables.get();
     nat.services = tables.get();
     nat.ports = &ports;

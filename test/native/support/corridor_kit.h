@@ -108,22 +108,18 @@ struct CorridorKit {
     }
     auto address = [](const char* text, uint8_t* out) { parse_address(text, out); };
     std::vector<AddressRow> addresses;
-    auto own = [&](const char* text, uint8_t family, uint8_t length, uint16_t port,
-                   uint16_t flags) {
+    auto own = [&](const char* text, uint8_t family, uint8_t length, uint16_t port) {
       AddressRow a{};
       address(text, a.address);
       a.family = family;
       a.prefix_length = length;
       a.port = port;
-      a.flags = flags;
       addresses.push_back(a);
     };
-    own("192.0.2.1", 4, 24, 0, 0);
-    own("2001:db8::1", 6, 64, 0, 0);
-    own("10.1.0.1", 4, 24, 1, 0);
-    own("fd00:1::1", 6, 64, 1, 0);
-    own("10.96.0.10", 4, 32, kPortNone, 1);
-    own("fd00:96::10", 6, 128, kPortNone, 1);
+    own("192.0.2.1", 4, 24, 0);
+    own("2001:db8::1", 6, 64, 0);
+    own("10.1.0.1", 4, 24, 1);
+    own("fd00:1::1", 6, 64, 1);
     std::vector<RouteRow> routes;
     auto route = [&](const char* prefix, uint8_t family, uint8_t length, uint16_t port,
                      const char* via) {
@@ -218,7 +214,7 @@ struct CorridorKit {
     set.pod_ranges = &pods;
     set.snat_sources = sources.data();
     set.zones = zones.data();
-    const size_t counts[] = {1,
+    const size_t counts[kSectionCount] = {1,
                              3,
                              addresses.size(),
                              routes.size(),
@@ -236,7 +232,7 @@ struct CorridorKit {
     std::string error;
     auto next = load(set, context, &error);
     if (!next) die(error.c_str());
-    load_apply(set, context);
+    load_apply(set, context, *next);
     tables = std::move(next);
   }
 

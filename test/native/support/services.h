@@ -23,9 +23,26 @@ inline IpAddress ip(const std::string& text) {
   return a;
 }
 
+// Everything is reached by port 0, whose addresses are these of the port pool.
+struct EverySource {
+  std::unique_ptr<Lpm> lpm;
+  SnatSources sources;
+  EverySource(uint16_t v4, uint16_t v6) {
+    RouteRow rows[2]{};
+    rows[0].family = 4;
+    rows[1].family = 6;
+    lpm = Lpm::build(rows, 2);
+    sources.lpm = lpm.get();
+    sources.by_port[0][0] = v4;
+    sources.by_port[0][1] = v6;
+  }
+};
+
 struct Rows {
   std::vector<ServiceRow> services;
   std::vector<EndpointRow> endpoints;
+  std::vector<RemovedServiceRow> removed;  // of a change
+  SnatSources sources;
 
   EndpointRow& endpoint(const std::string& address, uint16_t port, uint16_t weight = 1) {
     EndpointRow r{};
@@ -57,11 +74,28 @@ struct Rows {
   std::unique_ptr<ServiceTable> build(uint32_t generation = 1, const ServiceTable* before = nullptr,
                                       std::string* error = nullptr) const {
     std::string why;
-    auto table = ServiceTable::build(services.data(), static_cast<uint32_t>(services.size()),
-                                     endpoints.data(), static_cast<uint32_t>(endpoints.size()),
-                                     generation, before, error ? error : &why);
+    auto table =
+        ServiceTable::build(view(), generation, before, sources, error ? error : &why);
     EXPECT_TRUE(table || error) << why;
     return table;
+  }
+  // A change, committed.
+  std::unique_ptr<ServiceTable> change(uint32_t generation, ServiceTable& before,
+                                       std::string* error = nullptr) const {
+    std::string why;
+    auto table =
+        ServiceTable::change(view(), generation, before, sources, error ? error : &why);
+    EXPECT_TRUE(table || error) << why;
+    if (table) table->commit(before);
+    return table;
+  }
+  ServiceRows view() const {
+    return {services.data(),
+            endpoints.data(),
+            removed.data(),
+            static_cast<uint32_t>(services.size()),
+            static_cast<uint32_t>(endpoints.size()),
+            static_cast<uint32_t>(removed.size())};
   }
 };
 

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "support/services.h"
+#include "table/mix.h"
 
 namespace nodeplane {
 namespace {
@@ -14,10 +15,12 @@ std::vector<MaglevEndpoint> many(uint32_t count, uint32_t weight = 1) {
   for (uint32_t i = 0; i < count; ++i) all.push_back({0x9e3779b97f4a7c15 * (i + 1), i, weight});
   return all;
 }
-std::vector<uint32_t> ring_of(const std::vector<MaglevEndpoint>& e, uint64_t seed, uint32_t size) {
-  return maglev_build(e.data(), static_cast<uint32_t>(e.size()), seed, size);
+std::vector<uint16_t> ring_of(std::vector<MaglevEndpoint> e, uint64_t seed, uint32_t size) {
+  std::vector<uint16_t> ring(size);
+  maglev_fill(e.data(), static_cast<uint32_t>(e.size()), seed, size, ring.data());
+  return ring;
 }
-std::map<uint32_t, uint32_t> shares(const std::vector<uint32_t>& ring) {
+std::map<uint32_t, uint32_t> shares(const std::vector<uint16_t>& ring) {
   std::map<uint32_t, uint32_t> count;
   for (const uint32_t i : ring) count[i]++;
   return count;
@@ -61,6 +64,27 @@ TEST(Maglev, TheOrderOfTheListDoesNotMatter) {
   std::shuffle(endpoints.begin(), endpoints.end(), std::mt19937(3));
   EXPECT_EQ(ring_of(endpoints, 7, 8191), ring);
   EXPECT_NE(ring_of(endpoints, 8, 8191), ring);  // another service's
+}
+
+// Rings as version 0.1 made them. All nodes must choose alike: these numbers may never change.
+TEST(Maglev, TheRingIsPublic) {
+  constexpr struct {
+    uint32_t endpoints;
+    bool is_weighted;
+    uint64_t answer;
+  } kKnown[] = {{1, false, 10225847657897961376u},  {2, false, 10599276955373413199u},
+                {5, false, 211891131625698206u},    {16, false, 9343023233038418391u},
+                {300, false, 10982788133321137419u}, {5, true, 17081680709418019529u}};
+  for (uint32_t k = 0; k < std::size(kKnown); ++k) {
+    const uint32_t n = kKnown[k].endpoints;
+    std::vector<MaglevEndpoint> endpoints;
+    for (uint32_t i = 0; i < n; ++i)
+      endpoints.push_back({mix_in(1000 + k, i), i, kKnown[k].is_weighted ? 1 + i * i : 7});
+    uint64_t h = 0;
+    for (uint64_t seed = 1; seed <= 20; ++seed)
+      for (const uint16_t index : ring_of(endpoints, seed, maglev_size(n))) h = mix_in(h, index);
+    EXPECT_EQ(h, kKnown[k].answer) << n;
+  }
 }
 
 TEST(Maglev, AGoneEndpointMovesLittleElse) {

@@ -14,6 +14,12 @@ using test::key4;
 using test::key6;
 using test::Rows;
 
+std::set<uint32_t> ids_on(const ServiceEntry& s) {
+  std::set<uint32_t> seen;
+  for (uint32_t i = 0; i < s.ring_size; ++i) seen.insert(s.chosen(i).id);
+  return seen;
+}
+
 Rows three() {
   Rows r;
   r.endpoint("10.1.0.11", 8080);
@@ -67,16 +73,14 @@ TEST(ServiceTable, TheRingHoldsChoosableEndpointsOnly) {
   const auto t = r.build();
   ASSERT_TRUE(t);
   const auto* s = t->find(key4("1.1.1.1", 1, "10.96.0.1", 80));
-  ASSERT_TRUE(s->ring);
-  std::set<uint32_t> seen;
-  for (uint32_t i = 0; i < s->ring_size; ++i) seen.insert(s->chosen(i));
+  const auto seen = ids_on(*s);
   EXPECT_EQ(seen, (std::set<uint32_t>{0, 3}));
-  EXPECT_FALSE(t->find(key4("1.1.1.1", 1, "10.96.0.2", 80))->ring);
+  EXPECT_EQ(t->find(key4("1.1.1.1", 1, "10.96.0.2", 80))->ring_size, 0u);
   EXPECT_TRUE(t->is_endpoint(0, 4, ip("10.1.0.12")));  // still exists
   EXPECT_TRUE(t->still_holds(0, 1, 1));
 }
 
-TEST(ServiceTable, MoreThan256EndpointsHaveWidePlaces) {
+TEST(ServiceTable, PlacesAreAsWideAsTheyMustBe) {
   Rows r;
   r.service("10.96.0.9", 80);  // so that the first endpoint is not number 0 of its service only
   r.endpoint("10.9.9.9", 1);
@@ -86,9 +90,8 @@ TEST(ServiceTable, MoreThan256EndpointsHaveWidePlaces) {
   r.service("10.96.0.1", 80);
   const auto t = r.build();
   const auto* s = t->find(key4("1.1.1.1", 1, "10.96.0.1", 80));
-  EXPECT_TRUE(s->ring_wide());
-  std::set<uint32_t> seen;
-  for (uint32_t i = 0; i < s->ring_size; ++i) seen.insert(s->chosen(i));
+  EXPECT_EQ(s->place_shift, 4);
+  const auto seen = ids_on(*s);
   EXPECT_EQ(seen.size(), 300u);
   EXPECT_EQ(*seen.begin(), 1u);
   EXPECT_EQ(*seen.rbegin(), 300u);
@@ -107,37 +110,47 @@ TEST(ServiceTable, NodesWithListsInAnotherOrderChooseAlike) {
   const auto* sb = tb->find(key4("1.1.1.1", 1, "10.96.0.1", 80));
   ASSERT_EQ(sa->ring_size, sb->ring_size);
   for (uint32_t i = 0; i < sa->ring_size; ++i)
-    EXPECT_TRUE(ta->endpoint(sa->chosen(i)).address == tb->endpoint(sb->chosen(i)).address);
+    EXPECT_TRUE(sa->chosen(i).address == sb->chosen(i).address);
 }
 
-TEST(ServiceTable, EqualRingsAreOneAlsoOverPublishes) {
+TEST(ServiceTable, ServicesOfTheSameRowsShareThem) {
   Rows r;
-  for (uint32_t vip = 0; vip < 2; ++vip) {
-    r.endpoint("10.1.0.11", 8080).id = 0;
-    r.endpoint("10.1.0.12", 8080).id = 1;
-    r.service("10.96.0." + std::to_string(vip), 80).seed = 5;
-  }
+  r.endpoint("10.1.0.11", 8080);
+  r.endpoint("10.1.0.12", 8080);
+  r.service("10.96.0.1", 80).seed = 5;
+  ServiceRow echo = r.services[0];
+  echo.id = 1;
+  echo.protocol = kProtocolIcmp;
+  echo.be_port = 0;
+  r.services.push_back(echo);
+  const auto t = r.build();
+  EXPECT_EQ(t->service(0)->set, t->service(1)->set);
+  EXPECT_EQ(t->endpoint_count(), 2u);
+  std::string error;
+  r.services[1].seed = 6;
+  EXPECT_FALSE(r.build(1, nullptr, &error));
+  r.services[1].seed = 5;
+  r.services[1].endpoint_count = 1;
+  EXPECT_FALSE(r.build(1, nullptr, &error));
+  r.services[1].endpoint_first = 1;  // the same id in two sets
+  EXPECT_FALSE(r.build(1, nullptr, &error));
+  EXPECT_NE(error.find("another endpoint's"), std::string::npos) << error;
+}
+
+TEST(ServiceTable, TheRingIsTheSameWhoeverMadeIt) {
+  Rows r;
+  r.endpoint("10.1.0.11", 8080);
+  r.endpoint("10.1.0.12", 8080);
+  r.endpoint("10.1.0.13", 8080, 3);
+  r.service("10.96.0.1", 80);
   const auto first = r.build(1);
-  const auto* a = first->find(key4("1.1.1.1", 1, "10.96.0.0", 80));
-  const auto* b = first->find(key4("1.1.1.1", 1, "10.96.0.1", 80));
-  EXPECT_EQ(a->ring, b->ring);
-  EXPECT_NE(a->chosen(0), b->chosen(0));  // each its own row of the same endpoint
-
-  Rows moved;  // a new service before them: every row moves, no ring is built again
-  moved.endpoint("10.1.0.99", 1).id = 9;
-  moved.service("10.96.9.9", 80).id = 9;
-  for (auto s : r.services) {
-    s.endpoint_first++;
-    moved.services.push_back(s);
+  const auto taken = r.build(2, first.get());
+  r.services[0].id = 7;  // unknown to the first
+  const auto made = r.build(2, first.get());
+  for (uint32_t i = 0; i < first->service(0)->ring_size; ++i) {
+    EXPECT_EQ(first->service(0)->chosen(i).id, taken->service(0)->chosen(i).id);
+    EXPECT_EQ(first->service(0)->chosen(i).id, made->service(7)->chosen(i).id);
   }
-  moved.endpoints.insert(moved.endpoints.end(), r.endpoints.begin(), r.endpoints.end());
-  const auto second = moved.build(2, first.get());
-  EXPECT_EQ(second->find(key4("1.1.1.1", 1, "10.96.0.0", 80))->ring, a->ring);
-
-  r.endpoints[1].weight = 2;
-  const auto third = r.build(3, first.get());
-  EXPECT_NE(third->find(key4("1.1.1.1", 1, "10.96.0.0", 80))->ring, a->ring);
-  EXPECT_EQ(third->find(key4("1.1.1.1", 1, "10.96.0.1", 80))->ring, a->ring);
 }
 
 TEST(ServiceTable, ARingOutlivesTheTableItWasBuiltFor) {
@@ -146,7 +159,7 @@ TEST(ServiceTable, ARingOutlivesTheTableItWasBuiltFor) {
   const auto second = r.build(2, first.get());
   first.reset();
   const auto* s = second->find(key4("1.1.1.1", 1, "10.96.0.10", 80));
-  for (uint32_t i = 0; i < s->ring_size; ++i) EXPECT_LT(s->chosen(i), 2u);
+  EXPECT_EQ(ids_on(*s), (std::set<uint32_t>{0, 1}));
 }
 
 TEST(ServiceTable, FlowsHoldWhileTheirServiceAndEndpointStand) {
@@ -236,7 +249,7 @@ TEST(ServiceTable, TenThousandServicesAreAllFound) {
     const auto* s = t->find(key4("1.1.1.1", 1, vip, 80));
     ASSERT_TRUE(s) << vip;
     EXPECT_EQ(s->id, i);
-    EXPECT_EQ(s->chosen(s->ring_size - 1), i);
+    EXPECT_EQ(s->chosen(s->ring_size - 1).id, i);
   }
 }
 

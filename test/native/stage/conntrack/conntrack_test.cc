@@ -186,6 +186,11 @@ TYPED_TEST(ConntrackTest, UnrelatedChangesKeepAConnection) {
   side.next_hop.store(78);
   this->one(key, kAckFlag);
   EXPECT_EQ(side.next_hop.load(), 78u);
+  this->world->publish(4);
+  this->world->conntrack.route_generation = 2;  // only services have changed
+  EXPECT_EQ(this->one(key, kAckFlag).record, first.record);
+  EXPECT_EQ(side.generation.load(), 3u);
+  EXPECT_EQ(side.next_hop.load(), 78u);
 }
 
 TYPED_TEST(ConntrackTest, ARemovedEndpointEndsItsConnections) {

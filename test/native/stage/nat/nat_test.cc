@@ -42,14 +42,15 @@ struct NatStage : testing::Test {
     rows.endpoint("10.1.0.11", 0);
     rows.service("10.96.0.3", 0, kProtocolIcmp).masquerade =
         static_cast<uint8_t>(Masquerade::kAlways);
-    services = rows.build();
-    for (uint32_t i = 0; i < services->endpoint_count(); ++i) {
-      auto& e = services->endpoint_mutable(i);
-      e.snat_source = pool.source(e.family, ip(e.family == 4 ? "10.1.0.1" : "fd00:1::1"));
-    }
-    service.services = table.services = services.get();
+    const test::EverySource every(pool.source(4, ip("10.1.0.1")), pool.source(6, ip("fd00:1::1")));
+    publish(every.sources);
     table.ports = &pool;
     table.pod_ranges = {pods("10.1.0.0", 24), pods("10.9.0.0", 16, 5)};
+  }
+  void publish(const SnatSources& sources) {
+    rows.sources = sources;
+    services = rows.build();
+    service.services = table.services = services.get();
   }
   const Decision& decide(Packet& p) {
     Service::State s;
@@ -125,8 +126,7 @@ TEST_F(NatStage, AFullPoolRefuses) {
 }
 
 TEST_F(NatStage, WithoutAnAddressItRefuses) {
-  for (uint32_t i = 0; i < services->endpoint_count(); ++i)
-    services->endpoint_mutable(i).snat_source = kSnatSourceNone;
+  publish(SnatSources());
   const Decision& d = decide(n.ip("198.51.100.7", 99, "10.96.0.3", 80));
   EXPECT_EQ(d.what, What::kRefuse);
   EXPECT_EQ(d.refusal, Drop::kNoSnatAddress);

@@ -58,9 +58,9 @@ struct RouteStage : testing::Test {
     r.flags = via != nullptr;
     routes.push_back(r);
   }
-  void local(const std::string& address, uint16_t port, uint8_t length, bool is_virtual = false) {
-    table.locals.push_back({ip(address), 0, port, family_of(address), length, is_virtual});
-    if (!is_virtual) route(address, length, port);
+  void local(const std::string& address, uint16_t port, uint8_t length) {
+    table.locals.push_back({ip(address), 0, port, family_of(address), length});
+    route(address, length, port);
   }
   void still(const std::string& address, uint16_t port) {
     neighbours.set_static(port, family_of(address), ip(address), kMac);
@@ -600,10 +600,16 @@ TEST_F(Hearing, AnswersMakeTheAskedReachable) {
 }
 
 TEST_F(Hearing, VirtualAddressesAreAnsweredFor) {
-  local("10.1.0.100", kPortNone, 32, true);
-  finish();
+  test::Rows rows;
+  rows.service("10.1.0.100", 80);
+  rows.service("203.0.113.1", 80);  // a port's own too: its other ports are silent
+  const auto services = rows.build();
+  table.services = services.get();
   EXPECT_EQ(run(arp(kRequest, "10.1.0.30", "10.1.0.100")).verdict, Verdict::kConsumed);
   expect_owed(What::kArpReply);
+  n.begin();
+  run(arp(kRequest, "10.1.0.30", "203.0.113.1"));
+  EXPECT_EQ(n.batch->owed_count, 0u);
 }
 
 // -- a port that the host shares --

@@ -67,9 +67,8 @@ TEST_F(ServiceStage, ANewConnectionGetsAnEndpoint) {
   const Decision& d = judge(p);
   EXPECT_EQ(d.what, What::kBalance);
   EXPECT_EQ(d.service, 0u);
-  EXPECT_LT(d.endpoint_index, 2u);
-  EXPECT_EQ(d.endpoint, d.endpoint_index);
-  EXPECT_TRUE(d.new_dst == services->endpoint(d.endpoint_index).address);
+  ASSERT_LT(d.endpoint, 2u);
+  EXPECT_TRUE(d.new_dst == services->service(0)->set->endpoints()[d.endpoint].address);
   EXPECT_EQ(d.new_dport, swap16(8080));
   EXPECT_TRUE(d.new_src == ip("198.51.100.7"));
   EXPECT_EQ(d.new_sport, swap16(40000));
