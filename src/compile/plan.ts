@@ -5,9 +5,12 @@ import {
   type Endpoint,
   endpointKey,
   type Service,
+  sameService,
   serviceKey,
   serviceLabel,
 } from "../model/service.js";
+
+import { difference } from "./difference.js";
 
 export interface Change {
   readonly change: "add" | "remove" | "change";
@@ -25,7 +28,7 @@ const text = (value: unknown): string =>
   value === undefined ? "none" : typeof value === "string" ? value : JSON.stringify(value, hidden);
 
 /** "key: old -> new" of each field that differs. */
-function difference(before: object, after: object, without: readonly string[] = []): string {
+function fields(before: object, after: object, without: readonly string[] = []): string {
   const old = before as Record<string, unknown>;
   const now = after as Record<string, unknown>;
   return [...new Set([...Object.keys(old), ...Object.keys(now)])]
@@ -92,7 +95,7 @@ const plain = <T extends object>(
   keyOf: nameOf,
   nameOf,
   about,
-  changed: (a, b) => difference(a, b),
+  changed: (a, b) => fields(a, b),
   restart,
 });
 
@@ -102,7 +105,7 @@ const ports = plain<Model["ports"][number]>(
   (p) => p.name,
   (p) => `${p.driver} on ${p.interface}`,
   // Addresses stand in tables; the rest was said when the port was opened.
-  (a, b) => !a || !b || difference(a, b, portFields) !== "",
+  (a, b) => !a || !b || fields(a, b, portFields) !== "",
 );
 const routes = plain<Model["routes"][number]>(
   "route",
@@ -120,7 +123,7 @@ const services: Kind<Service> = {
   nameOf: serviceLabel,
   about: (s) =>
     `${s.protocol} ${formatEndpoint(s.address, s.port)}, ${s.verdict}, ${s.endpoints.length} endpoints`,
-  changed: (a, b) => difference(a, b, ["endpoints"]),
+  changed: (a, b) => (sameService(a, b) ? "" : fields(a, b, ["endpoints"])),
   restart: () => false,
 };
 
@@ -133,10 +136,11 @@ function endpointsOf(service: Service): Kind<Endpoint> {
 }
 
 function endpointChanges(before: readonly Service[], after: readonly Service[]): Change[] {
+  if (before.length === 0) return [];
   const old = new Map(before.map((s) => [serviceKey(s), s]));
   return after.flatMap((service) => {
     const was = old.get(serviceKey(service));
-    return was && was !== service
+    return was && was.endpoints !== service.endpoints && !sameService(was, service)
       ? compare(was.endpoints, service.endpoints, endpointsOf(service))
       : [];
   });
@@ -148,7 +152,7 @@ const fixedFlows = ["capacity", "capacity6", "hash", "seed", "survive", "file"];
 
 function settingsChanges(before: Model, after: Model): Change[] {
   const changes: Change[] = [];
-  const node = difference(before.node, after.node);
+  const node = fields(before.node, after.node);
   if (node)
     changes.push({
       change: "change",
@@ -159,7 +163,7 @@ function settingsChanges(before: Model, after: Model): Change[] {
     });
   const say = (name: string, a: object, b: object, restart: (key: string) => boolean): void => {
     for (const key of Object.keys(b)) {
-      const detail = difference(
+      const detail = fields(
         { [key]: (a as Record<string, unknown>)[key] },
         { [key]: (b as Record<string, unknown>)[key] },
       );
@@ -181,13 +185,14 @@ function settingsChanges(before: Model, after: Model): Change[] {
 
 /** `before` null: nothing runs yet, everything is new. */
 export function plan(before: Model | null, after: Model): Plan {
+  const { gone, come } = difference(before?.services ?? [], after.services);
   return [
     ...compare(before?.ports ?? [], after.ports, ports),
     ...compare(before?.routes ?? [], after.routes, routes),
     ...compare(before?.neighbours ?? [], after.neighbours, neighbours),
     ...(before ? settingsChanges(before, after) : []),
-    ...compare(before?.services ?? [], after.services, services),
-    ...endpointChanges(before?.services ?? [], after.services),
+    ...compare(gone, come, services),
+    ...endpointChanges(gone, come),
   ];
 }
 

@@ -42,12 +42,12 @@ import { NodeplaneError } from "../kit/error.js";
 import { macBytes } from "../kit/ip.js";
 import type { Model } from "../model/model.js";
 import type { Port } from "../model/port.js";
-import { defaultNetwork } from "../model/service.js";
+import { defaultNetwork, type Endpoint, type Service } from "../model/service.js";
 import type { Settings } from "../model/settings.js";
 import type { Draft, IdDirectory, Naming } from "./ids.js";
 import { masqueradeOf, podRangeRows, snatSourceRows } from "./nat.js";
 import { addressRows, neighbourRows, routeRows } from "./routes.js";
-import { echoRow, endpointRow, type Front, frontsOf, serviceRow } from "./services.js";
+import { echoRow, endpointRow, serviceRow } from "./services.js";
 import { zoneRows } from "./zones.js";
 
 export type { Model } from "../model/model.js";
@@ -69,7 +69,15 @@ export interface Compiled {
   commit(): void;
 }
 
+/** What was published last, of this directory. */
+export interface Base {
+  readonly model: Model;
+  readonly generation: number;
+}
+
 export interface CompileOptions {
+  /** Where nothing but services has changed since, only the change is compiled. */
+  readonly base?: Base | undefined;
   /** By port name; without, a port's id is its place and its MAC and MTU are the wished ones. */
   readonly ports?: ReadonlyMap<string, PortFacts>;
   /** A replay: nothing is sent unasked. */
@@ -149,49 +157,89 @@ function portRow(
   };
 }
 
+const rowSizes: Readonly<Record<number, number>> = {
+  [Section.settings]: settingsRowSize,
+  [Section.ports]: portRowSize,
+  [Section.addresses]: addressRowSize,
+  [Section.routes]: routeRowSize,
+  [Section.neighbours]: neighbourRowSize,
+  [Section.services]: serviceRowSize,
+  [Section.endpoints]: endpointRowSize,
+  [Section.podRanges]: podRangeRowSize,
+  [Section.snatSources]: snatSourceRowSize,
+  [Section.zones]: zoneRowSize,
+  [Section.removedServices]: removedServiceRowSize,
+};
+
 function limit(what: string, count: number, max: number): void {
   if (count > max) throw new NodeplaneError("limit_exceeded", { what, count, limit: max });
 }
 
-function serviceSections(fronts: readonly Front[], draft: Draft, model: Model): Rows[] {
+/** Rows of these services, each with its echo's behind it. */
+function serviceSections(services: readonly Service[], draft: Draft, model: Model): Rows[] {
   const masquerade = masqueradeOf(model.node);
-  const echoes = fronts.reduce((n, front) => n + (front.echo === null ? 0 : 1), 0);
-  const last = fronts.at(-1);
-  const endpoints = last ? last.first + last.named.endpoints.length : 0;
-  limit("services", fronts.length + echoes, serviceMax);
-  limit("endpoints", endpoints, endpointMax);
+  limit("services", draft.serviceCount, serviceMax);
+  limit("endpoints", draft.endpointCount, endpointMax);
+  const echoes = services.map((service) => draft.echo(service));
+  const all = services.map((service) => draft.named(service));
+  const echoCount = echoes.reduce<number>((n, echo) => n + (echo === null ? 0 : 1), 0);
+  const endpointCount = all.reduce((n, { ids }) => n + ids.length, 0);
   const writeServices = (view: DataView, start: number): void => {
     let at = start;
-    for (const front of fronts) {
-      const row = serviceRow(front, draft.network(front.service.network), masquerade);
+    let first = 0;
+    all.forEach((named, i) => {
+      const row = serviceRow(named, first, draft.network(named.service.network), masquerade);
+      first += named.ids.length;
       writeServiceRow(view, at, row);
       at += serviceRowSize;
-      if (front.echo === null) continue;
-      writeServiceRow(view, at, echoRow(row, front.echo));
+      const echo = echoes[i] ?? null;
+      if (echo === null) return;
+      writeServiceRow(view, at, echoRow(row, echo));
       at += serviceRowSize;
-    }
+    });
   };
   const writeEndpoints = (view: DataView, start: number): void => {
     let at = start;
-    for (const { named } of fronts) {
-      named.endpoints.forEach((endpoint, i) => {
-        writeEndpointRow(view, at, endpointRow(endpoint, named.ids[i] as number));
+    for (const { endpoints, ids } of all) {
+      for (let i = 0; i < ids.length; i++) {
+        writeEndpointRow(view, at, endpointRow(endpoints[i] as Endpoint, ids[i] as number));
         at += endpointRowSize;
-      });
+      }
     }
   };
+  const serviceCount = all.length + echoCount;
   return [
-    {
-      kind: Section.services,
-      size: serviceRowSize,
-      count: fronts.length + echoes,
-      write: writeServices,
-    },
-    { kind: Section.endpoints, size: endpointRowSize, count: endpoints, write: writeEndpoints },
+    { kind: Section.services, size: serviceRowSize, count: serviceCount, write: writeServices },
+    { kind: Section.endpoints, size: endpointRowSize, count: endpointCount, write: writeEndpoints },
   ];
 }
 
-function pack(sections: readonly Rows[]): Uint8Array {
+/** A section of each kind, in order; those not given are empty. */
+function whole(sections: readonly Rows[]): Rows[] {
+  const given = new Map(sections.map((section) => [section.kind, section]));
+  return Object.values(Section).map(
+    (kind) =>
+      given.get(kind) ?? { kind, size: rowSizes[kind] as number, count: 0, write: () => {} },
+  );
+}
+
+const parts = ["ports", "routes", "neighbours", "node", "settings"] as const;
+
+/** Whether services are all that differs, and are few. */
+function isChange(base: Base, model: Model, draft: Draft): boolean {
+  const rows = draft.changed.size + draft.removed.length;
+  return (
+    !draft.isDoubled &&
+    rows <= model.services.length / 2 &&
+    parts.every(
+      (part) =>
+        base.model[part] === model[part] ||
+        JSON.stringify(base.model[part]) === JSON.stringify(model[part]),
+    )
+  );
+}
+
+function pack(sections: readonly Rows[], baseGeneration: number): Uint8Array {
   const align = 8;
   let end = tablesHeaderSize + sections.length * sectionRowSize;
   const offsets = sections.map(({ count, size }) => {
@@ -206,7 +254,7 @@ function pack(sections: readonly Rows[]): Uint8Array {
     version: tablesVersion,
     byteLength: end,
     sectionCount: sections.length,
-    baseGeneration: 0,
+    baseGeneration,
   });
   sections.forEach((section, s) => {
     const offset = offsets[s] as number;
@@ -222,13 +270,7 @@ function pack(sections: readonly Rows[]): Uint8Array {
   return bytes;
 }
 
-/** Throws NodeplaneError limit_exceeded; the directory is untouched until commit. */
-export function compile(
-  model: Model,
-  directory: IdDirectory,
-  options: CompileOptions = {},
-): Compiled {
-  const draft = directory.draft();
+function wholeSections(model: Model, draft: Draft, options: CompileOptions): Rows[] {
   const facts = model.ports.map((port, i): PortFacts => {
     const known = options.ports?.get(port.name);
     return known ?? { id: i, mac: new Uint8Array(6), mtu: port.mtu || mtuDefault };
@@ -240,20 +282,20 @@ export function compile(
     return id;
   };
   const networkId = (name: string): number => draft.network(name);
-  const fronts = frontsOf(model.services, draft);
   const routes = routeRows(model, idOf, networkId);
   limit("routes", routes.length, routeMax);
   const ports = model.ports.map((port, i) =>
     portRow(port, facts[i] as PortFacts, model, idOf, draft, options.offline ?? false),
   );
   ports.sort((a, b) => a.id - b.id);
-  const bytes = pack([
+  const { zones } = model.settings.flows;
+  return [
     rowsOf(Section.settings, settingsRowSize, [settingsRow(model.settings)], writeSettingsRow),
     rowsOf(Section.ports, portRowSize, ports, writePortRow),
     rowsOf(Section.addresses, addressRowSize, addressRows(model, idOf, networkId), writeAddressRow),
     rowsOf(Section.routes, routeRowSize, routes, writeRouteRow),
     rowsOf(Section.neighbours, neighbourRowSize, neighbourRows(model, idOf), writeNeighbourRow),
-    ...serviceSections(fronts, draft, model),
+    ...serviceSections(model.services, draft, model),
     rowsOf(
       Section.podRanges,
       podRangeRowSize,
@@ -269,15 +311,35 @@ export function compile(
     rowsOf(
       Section.zones,
       zoneRowSize,
-      zoneRows(model.settings.flows.zones, draft.zones(model.settings.flows.zones), networkId),
+      zoneRows(zones, draft.zones(zones), networkId),
       writeZoneRow,
     ),
-    rowsOf(Section.removedServices, removedServiceRowSize, [], writeRemovedServiceRow),
-  ]);
+  ];
+}
+
+const changeSections = (model: Model, draft: Draft): Rows[] => [
+  ...serviceSections([...draft.changed], draft, model),
+  rowsOf(Section.removedServices, removedServiceRowSize, draft.removed, (view, at, id) =>
+    writeRemovedServiceRow(view, at, { id }),
+  ),
+];
+
+/** Throws NodeplaneError limit_exceeded; the directory is untouched until commit. */
+export function compile(
+  model: Model,
+  directory: IdDirectory,
+  options: CompileOptions = {},
+): Compiled {
+  const draft = directory.draft(model.services);
+  const { base } = options;
+  const bytes =
+    base && isChange(base, model, draft)
+      ? pack(whole(changeSections(model, draft)), base.generation)
+      : pack(whole(wholeSections(model, draft, options)), 0);
   return {
     bytes,
-    named: () => draft.named(),
+    named: () => draft.fresh(),
     freed: () => draft.freed(),
-    commit: () => draft.commit(),
+    commit: () => directory.commit(draft),
   };
 }

@@ -60,3 +60,31 @@ export function compareEndpoints(a: Endpoint, b: Endpoint): number {
   if (a.address !== b.address) return a.address < b.address ? -1 : 1;
   return a.port - b.port;
 }
+
+const sameEndpoint = (a: Endpoint, b: Endpoint): boolean =>
+  a === b ||
+  (a.address === b.address &&
+    a.port === b.port &&
+    a.choosable === b.choosable &&
+    a.ready === b.ready &&
+    a.serving === b.serving &&
+    a.terminating === b.terminating &&
+    a.nodeName === b.nodeName &&
+    a.zone === b.zone &&
+    a.weight === b.weight &&
+    a.targetName === b.targetName);
+
+/** Whether nobody could tell the two apart. */
+export const sameService = (a: Service, b: Service): boolean =>
+  a === b ||
+  (a.namespace === b.namespace &&
+    a.name === b.name &&
+    a.portName === b.portName &&
+    a.protocol === b.protocol &&
+    a.address === b.address &&
+    a.port === b.port &&
+    a.network === b.network &&
+    a.verdict === b.verdict &&
+    (a.endpoints === b.endpoints ||
+      (a.endpoints.length === b.endpoints.length &&
+        a.endpoints.every((e, i) => sameEndpoint(e, b.endpoints[i] as Endpoint)))));

@@ -67,6 +67,8 @@ export class Dataplane {
   readonly ports: readonly OpenedPort[];
   readonly offline: boolean;
   #model: Model;
+  /** Of the tables that are published. */
+  #generation = 0;
   #closed = false;
   #neighbourTimer: NodeJS.Timeout | undefined;
   readonly #copyWhy: string;
@@ -248,10 +250,12 @@ export class Dataplane {
 
   #publish(model: Model): void {
     const facts = new Map(this.ports.map((p) => [p.name, p]));
-    const compiled = compile(model, this.directory, { ports: facts, offline: this.offline });
+    const base =
+      this.#generation > 0 ? { model: this.#model, generation: this.#generation } : undefined;
+    const compiled = compile(model, this.directory, { ports: facts, offline: this.offline, base });
     this.#survival?.write(this.native.info().generation + 1, compiled);
     try {
-      this.native.publish(compiled.bytes);
+      this.#generation = this.native.publish(compiled.bytes);
     } catch (cause) {
       throw new NodeplaneError("runtime_state", { message: messageOf(cause) });
     }

@@ -1,0 +1,46 @@
+// Which services differ between two models, by identity first: a list that keeps the objects of what
+// did not change is compared in no time, however long it is.
+import { defaultNetwork, type Service, serviceKey } from "../model/service.js";
+
+export interface Difference {
+  /** Objects of the first list only, and of the second only; each in its list's order. */
+  readonly gone: readonly Service[];
+  readonly come: readonly Service[];
+}
+
+export function difference(before: readonly Service[], after: readonly Service[]): Difference {
+  let start = 0;
+  let oldEnd = before.length;
+  let newEnd = after.length;
+  while (start < oldEnd && start < newEnd && before[start] === after[start]) start++;
+  while (oldEnd > start && newEnd > start && before[oldEnd - 1] === after[newEnd - 1]) {
+    oldEnd--;
+    newEnd--;
+  }
+  const gone = before.slice(start, oldEnd);
+  const come = after.slice(start, newEnd);
+  if (gone.length === 0 || come.length === 0) return { gone, come };
+  const left = new Set(gone);
+  const fresh = come.filter((service) => !left.delete(service));
+  return { gone: left.size === gone.length ? gone : [...left], come: fresh };
+}
+
+/** A service's name over publishes and processes. */
+export const nameOf = (s: Service): string =>
+  s.network === defaultNetwork ? serviceKey(s) : `${s.network} ${serviceKey(s)}`;
+
+/** Gone and come services of one name belong together; `gone` keeps what nobody follows. */
+export function pairs({ gone, come }: Difference): {
+  gone: Service[];
+  come: (readonly [was: Service | undefined, service: Service])[];
+} {
+  if (gone.length === 0) return { gone: [], come: come.map((s) => [undefined, s] as const) };
+  const byName = new Map(gone.map((s) => [nameOf(s), s]));
+  const matched = come.map((service) => {
+    const name = nameOf(service);
+    const was = byName.get(name);
+    byName.delete(name);
+    return [was, service] as const;
+  });
+  return { gone: [...byName.values()], come: matched };
+}
