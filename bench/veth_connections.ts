@@ -46,7 +46,7 @@ function planOf(isFull: boolean, rounds: number | undefined): Plan {
       ...each("af_packet", isFull || isShort ? counts : [1_000]),
     ],
     requests: isShort ? 500 : 4_000,
-    rounds: rounds ?? (isFull ? 25 : 15),
+    rounds: rounds ?? (isFull ? 40 : 25),
     secondsMax: secondsMax(isFull, rounds, 90),
   };
 }
