@@ -24,6 +24,8 @@ export interface Counted {
 export type Events = Readonly<Record<string, number>>;
 
 export interface Profile {
+  /** In use: an older one than wanted where this CPU has no such instructions. */
+  readonly kernel: string;
   /** Of path_count, e.g. `GCC 12.2.0`. */
   readonly compiler: string;
   readonly all: Events;
@@ -93,7 +95,7 @@ export class Callgrind {
     const own = [file("tables"), file("services"), c.family, c.flows, laps, c.what].map(String);
     const env = { ...process.env, NODEPLANE_KERNEL: c.kernel };
     const said = text("valgrind", [...valgrind, this.#program, ...own], env);
-    const [, packets = "", compiler = ""] = /^(\d+) (.*)$/m.exec(said) ?? [];
+    const [, packets = "", kernel = "", compiler = ""] = /^(\d+) (\w+) (.*)$/m.exec(said) ?? [];
     const annotate = (...options: string[]) =>
       rows(
         text("callgrind_annotate", ["--auto=no", "--threshold=100", ...options, file("out")]),
@@ -111,7 +113,7 @@ export class Callgrind {
           { self: events, inclusive: inclusive.get(name) ?? events },
         ]),
     );
-    return { compiler, all, functions };
+    return { kernel, compiler, all, functions };
   }
 
   close(): void {

@@ -37,6 +37,7 @@ export async function countAll(): Promise<Expected> {
     for (const subject of subjects) {
       const profile = await callgrind.count(subject);
       compiler = profile.compiler;
+      if (profile.kernel !== subject.kernel) continue; // this CPU has none
       figures[nameOf(subject)] = Math.round((profile.all.Ir as number) * 10) / 10;
     }
     return { compiler, figures };
@@ -97,7 +98,9 @@ async function guard(isUpdate: boolean): Promise<void> {
   const expected = JSON.parse(readFileSync(expectedFile, "utf8")) as Expected;
   const { text, isOver } = compare(counted, expected);
   console.log(text);
-  if (isUpdate) writeFileSync(expectedFile, `${JSON.stringify(counted, null, 2)}\n`);
+  const figures = { ...expected.figures, ...counted.figures };
+  if (isUpdate)
+    writeFileSync(expectedFile, `${JSON.stringify({ ...counted, figures }, null, 2)}\n`);
   else if (isOver) process.exitCode = 1;
 }
 

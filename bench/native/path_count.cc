@@ -3,7 +3,8 @@
 // TABLES is a file of what compile() makes, SERVICES one of 18 bytes per service (packServices).
 // Everything is fixed: the hash's seed, the flows drawn, pages of 4 KiB. Instrumentation begins when
 // the flows are open and one lap has warmed up; counting is left to --toggle-collect.
-// Says how many packets were counted, and the compiler. stages: known flows once more, with the express lane closed.
+// Says how many packets were counted, the kernels in use, and the compiler. stages: known flows once
+// more, with the express lane closed.
 #include <valgrind/callgrind.h>
 
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/kernels.h"
 #include "lap/path_lap.h"
 
 namespace nodeplane {
@@ -96,5 +98,6 @@ int main(int count, char** arguments) {
   CALLGRIND_START_INSTRUMENTATION;
   for (int i = 0; i < laps; ++i) walk(*lap, what == "new");
   CALLGRIND_STOP_INSTRUMENTATION;
-  std::printf("%u %s %s\n", static_cast<uint32_t>(laps) * kLapFrames, kCompiler, __VERSION__);
+  std::printf("%u %s %s %s\n", static_cast<uint32_t>(laps) * kLapFrames, kernels().name, kCompiler,
+              __VERSION__);
 }
