@@ -82,6 +82,7 @@ class FlowPair {
 class FlowIndex {
  public:
   static constexpr uint32_t kLoadPercent = 60;
+  static constexpr uint32_t kSlotNone = 0x80;
   static uint32_t buckets_for(uint32_t capacity) noexcept;
   void attach(FlowBucket* buckets, uint32_t count, const FlowCold* cold) noexcept {
     buckets_ = buckets;
@@ -130,6 +131,17 @@ class FlowIndex {
       if (matches(entry)) return entry;
     }
     return kRecordNone;
+  }
+  // Where an entry stands in a bucket; kProbeTags or more: not there.
+  static uint32_t slot_of(const FlowBucket* b, uint32_t hash, uint32_t entry) noexcept {
+    for (uint32_t mask = probe_tags(b->tags, tag_of(hash)); mask != 0; mask &= mask - 1) {
+      const uint32_t slot = static_cast<uint32_t>(__builtin_ctz(mask));
+      if (b->entries[slot].load(std::memory_order_relaxed) == entry) return slot;
+    }
+    return kSlotNone;
+  }
+  static void clear(FlowBucket* b, uint32_t slot) noexcept {
+    b->tags[slot].store(0, std::memory_order_release);
   }
   // Slots that are free, a bit each.
   static uint32_t free_slots(const FlowBucket* b) noexcept { return probe_tags(b->tags, 0); }

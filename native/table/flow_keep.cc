@@ -164,30 +164,64 @@ bool FlowTable<F>::forget(uint32_t worker, uint32_t record, Gone* gone) noexcept
   return true;
 }
 
+// Ends a record's life under the first buckets' locks. False: it is not live, or no longer of one of
+// `classes`. An exchange, so that a state change under way finds its expectation gone.
+template <class F>
+bool FlowTable<F>::end_life(FlowCold& c, uint32_t classes) noexcept {
+  uint32_t state = c.state.load(std::memory_order_acquire);
+  do {
+    if (state == static_cast<uint32_t>(FlowState::kNone)) return false;
+    const auto own = static_cast<uint32_t>(flow_class(static_cast<FlowState>(state)));
+    if ((classes >> own & 1) == 0) return false;
+  } while (!c.state.compare_exchange_weak(state, static_cast<uint32_t>(FlowState::kNone),
+                                          std::memory_order_seq_cst));
+  return true;
+}
+
+// Both entries stand in their keys' first buckets, as nearly always. False: they do not, and nothing
+// has changed.
+template <class F>
+bool FlowTable<F>::remove_here(uint32_t record, uint32_t classes, bool* done) noexcept {
+  FlowCold& c = cold_[record];
+  FlowBucket* const one = index_.first(c.hash[0]);
+  FlowBucket* const two = index_.first(c.hash[1]);
+  const FlowPair held(one, two);
+  *done = false;
+  if (c.state.load(std::memory_order_acquire) == static_cast<uint32_t>(FlowState::kNone))
+    return true;
+  const uint32_t slot = FlowIndex::slot_of(one, c.hash[0], record << 1);
+  const uint32_t other = c.single ? slot : FlowIndex::slot_of(two, c.hash[1], record << 1 | 1);
+  if (__builtin_expect((slot | other) >= kProbeTags, 0)) return false;
+  *done = end_life(c, classes);
+  if (!*done) return true;
+  FlowIndex::clear(one, slot);
+  if (!c.single) FlowIndex::clear(two, other);
+  return true;
+}
+
+template <class F>
+bool FlowTable<F>::remove_anywhere(uint32_t record, uint32_t classes) noexcept {
+  FlowCold& c = cold_[record];
+  FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
+                                 index_.second(c.hash[0]), index_.second(c.hash[1])};
+  const FlowLocks locks(buckets, 4);
+  FlowSpot spots[2];
+  if (!index_.locate(c.hash[0], record << 1, true, &spots[0])) return false;
+  if (!c.single && !index_.locate(c.hash[1], record << 1 | 1, true, &spots[1])) return false;
+  if (!end_life(c, classes)) return false;
+  index_.clear(spots[0]);
+  if (!c.single) index_.clear(spots[1]);
+  return true;
+}
+
 // Under the first buckets' locks the record is live and indexed, or neither. False: it is not, or no
 // longer of one of `classes`.
 template <class F>
 bool FlowTable<F>::remove(uint32_t worker, uint32_t record, uint32_t classes, Gone* gone) noexcept {
+  bool done;
+  if (!remove_here(record, classes, &done)) done = remove_anywhere(record, classes);
+  if (!done) return false;
   FlowCold& c = cold_[record];
-  FlowBucket* const buckets[] = {index_.first(c.hash[0]), index_.first(c.hash[1]),
-                                 index_.second(c.hash[0]), index_.second(c.hash[1])};
-  for (const bool all : {false, true}) {
-    const FlowLocks locks(buckets, all ? 4 : 2);
-    uint32_t state = c.state.load(std::memory_order_acquire);
-    if (state == static_cast<uint32_t>(FlowState::kNone)) return false;
-    FlowSpot spots[2];
-    if (!index_.locate(c.hash[0], record << 1, all, &spots[0])) continue;
-    if (!c.single && !index_.locate(c.hash[1], record << 1 | 1, all, &spots[1])) continue;
-    do {
-      if ((classes >> static_cast<uint32_t>(flow_class(static_cast<FlowState>(state))) & 1) == 0)
-        return false;
-      // An exchange, so that a state change under way finds its expectation gone.
-    } while (!c.state.compare_exchange_weak(state, static_cast<uint32_t>(FlowState::kNone),
-                                            std::memory_order_seq_cst));
-    index_.clear(spots[0]);
-    if (!c.single) index_.clear(spots[1]);
-    break;
-  }
   auto& w = impl_->workers[worker];
   count_one(w.removed);
   impl_->zones.give(worker, c.zone);

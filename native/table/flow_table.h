@@ -156,6 +156,9 @@ class FlowTable {
   struct Impl;
   FlowTable();
   void fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow, Time now) noexcept;
+  bool end_life(FlowCold& cold, uint32_t classes) noexcept;
+  bool remove_here(uint32_t record, uint32_t classes, bool* done) noexcept;
+  bool remove_anywhere(uint32_t record, uint32_t classes) noexcept;
   bool remove(uint32_t worker, uint32_t record, uint32_t classes, Gone* gone) noexcept;
   bool evict_from(uint32_t worker, uint8_t zone, uint32_t classes, uint32_t* looks,
                   Gone* gone) noexcept;

@@ -99,7 +99,11 @@ uint32_t FlowWheel::pop(Time now) noexcept {
     const uint32_t slot = due_slot();
     if (slot != kTimerSlotNone) {
       const uint32_t record = first_[slot >> kSlotBits][slot & kSlotMask];
+      const uint32_t behind = cold_[record].timer_next;
       unlink(record);
+      // The list is a chain of lines: the one after the next is asked for as soon as it is known.
+      if (behind != kRecordNone && cold_[behind].timer_next != kRecordNone)
+        __builtin_prefetch(cold_ + cold_[behind].timer_next, 1);
       return record;
     }
     const uint64_t next = next_tick();
