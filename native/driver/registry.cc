@@ -54,8 +54,8 @@ bool kernel_forwards(const std::string& interface) {
 }
 
 // The other end of a veth sends packets of up to 64 KiB, until an XDP program is attached here: then
-// they come cut up, which costs TCP most of its speed (bench veth_bulk), though small packets cost
-// half (bench veth). So af_packet is first there. It leaves a copy of each packet to the kernel,
+// they come cut up, which costs bulk TCP more than half of its speed (bench veth_bulk), though small
+// packets cost half (bench veth). So af_packet is first there. It leaves a copy of each packet to the kernel,
 // which must not forward it too.
 bool keeps_large_packets(const PortSpec& spec) {
   af_xdp::Link link;
