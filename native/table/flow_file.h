@@ -8,10 +8,6 @@
 
 namespace nodeplane {
 
-// Of what lies in the file. Raised by hand when records mean something else; that they look different is
-// noticed without (layout_hash).
-inline constexpr uint32_t kFlowLayout = 1;
-
 struct FlowFileHeader;
 
 // The file in which both families' records outlive the process (docs/survival.md): on 2 MiB pages of a

@@ -9,6 +9,7 @@
 
 #include "support/remains.h"
 #include "support/temp_folder.h"
+#include "table/flow_layout.h"
 
 namespace nodeplane {
 namespace {
