@@ -221,7 +221,7 @@ export const lineRows: readonly LineRow[] = [
     isLogX: true,
     isLogY: true,
     yLabel: "ms",
-    line: (c) => c.subject,
+    line: (c) => (c.unit === "ms" ? c.subject : undefined),
   },
 ];
 
