@@ -142,21 +142,25 @@ int Plane::open_port(PortSpec spec, std::string* error) {
 
 // What is ours on an interface shared with the host: virtual addresses, endpoints as source, and the
 // addresses and ports that masqueraded clients wear.
-bool Plane::take_ports(const Tables& tables, const TableSet& set, std::string* error) {
+bool Plane::take_ports(const Tables& tables, std::string* error) {
+  const PortRow* const ports = tables.parse.ports;
+  const auto is_shared = [](const PortRow& port) { return (port.flags & 1) != 0; };
+  if (std::none_of(ports, ports + ports_.size(), is_shared)) return true;
   std::vector<TakeRow> rows;
   const ServiceTable& services = *tables.services;
   for (uint32_t id = 0; id < services.service_end(); ++id)
     if (const ServiceEntry* s = services.service(id)) take_service(*s, tables.service.own, rows);
-  for (uint32_t i = 0; i < set.size(Section::kSnatSources); ++i) {
-    const auto& s = set.snat_sources[i];
-    const uint8_t echo = s.family == 4 ? kProtocolIcmp : kProtocolIcmp6;
-    const IpAddress address = IpAddress::from_bytes(s.address, s.family);
+  for (uint32_t i = 0; i < 2 * ports_.size(); ++i) {
+    const uint8_t family = i % 2 == 0 ? 4 : 6;
+    const uint16_t source = tables.snat_sources.by_port[i / 2][i % 2];
+    if (source == kSnatSourceNone) continue;
+    const uint8_t echo = family == 4 ? kProtocolIcmp : kProtocolIcmp6;
     for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolSctp, echo})
-      rows.push_back(take_row(s.family, protocol, 0, options_.snat_port_low,
-                              options_.snat_port_high, address));
+      rows.push_back(take_row(family, protocol, 0, options_.snat_port_low, options_.snat_port_high,
+                              snat_ports_->address(source)));
   }
   for (uint32_t i = 0; i < ports_.size(); ++i) {
-    if (!(tables.parse.ports[i].flags & 1)) continue;
+    if (!is_shared(ports[i])) continue;
     if (!ports_[i]->take(rows.data(), static_cast<uint32_t>(rows.size()), error)) return false;
   }
   return true;
@@ -206,7 +210,7 @@ uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
                       options_.hash, generation_ + 1, tables_.get()};
   auto next = load(set, context, error);
   if (!next) return 0;
-  if (!take_ports(*next, set, error) || !share_ports(*next, error)) return 0;
+  if (!take_ports(*next, error) || !share_ports(*next, error)) return 0;
   load_apply(set, context, *next);
   if (!tables_) restore_flows();
   if (flow_file_) flow_file_->set_generation(context.generation);

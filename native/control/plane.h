@@ -93,7 +93,7 @@ class Plane {
   bool make_flows(std::string* error);
   void restore_flows();
   bool make_workers(std::string* error);
-  bool take_ports(const Tables& tables, const TableSet& set, std::string* error);
+  bool take_ports(const Tables& tables, std::string* error);
   bool share_ports(const Tables& tables, std::string* error);
   void reclaim(bool wait);
 

@@ -36,7 +36,10 @@ export function pairs({ gone, come }: Difference): {
 } {
   if (gone.length === 0) return { gone: [], come: come.map((s) => [undefined, s] as const) };
   const byName = new Map(gone.map((s) => [nameOf(s), s]));
+  // A name has its address in it: most need not be put together.
+  const addresses = new Set<string>(gone.map((s) => s.address));
   const matched = come.map((service) => {
+    if (!addresses.has(service.address)) return [undefined, service] as const;
     const name = nameOf(service);
     const was = byName.get(name);
     byName.delete(name);

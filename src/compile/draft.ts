@@ -69,9 +69,10 @@ function idsOf(
 ): readonly EndpointId[] {
   const old = before?.endpoints ?? [];
   if (before && old === wished) return before.ids;
-  const ids: EndpointId[] = [];
+  const ids = new Array<EndpointId>(wished.length); // pushed ones would keep room for 17
   let at = 0;
-  for (const endpoint of wished) {
+  for (let i = 0; i < wished.length; i++) {
+    const endpoint = wished[i] as Endpoint;
     let order = 1;
     while (at < old.length) {
       order = compareEndpoints(old[at] as Endpoint, endpoint);
@@ -79,7 +80,7 @@ function idsOf(
       at++;
     }
     const isKnown = at < old.length && order === 0;
-    ids.push(isKnown ? (before?.ids[at++] as EndpointId) : (take(endpoint) as EndpointId));
+    ids[i] = (isKnown ? before?.ids[at++] : take(endpoint)) as EndpointId;
   }
   return ids;
 }

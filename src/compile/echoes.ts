@@ -1,6 +1,6 @@
 // Each virtual address has an echo, beside its lowest port and with its endpoints: a ping to it
 // reaches a real endpoint and comes back.
-import { type Service, serviceKey } from "../model/service.js";
+import { defaultNetwork, type Service, serviceKey } from "../model/service.js";
 
 /** Who answers a ping to an address, and the id of that. */
 export interface Echo<Id = number> {
@@ -8,7 +8,9 @@ export interface Echo<Id = number> {
   readonly owner: Service;
 }
 
-export const echoAddress = (s: Service): string => `${s.network} ${s.address}`;
+/** In the default network the address itself, whose hash is known already. */
+export const echoAddress = (s: Service): string =>
+  s.network === defaultNetwork ? s.address : `${s.network} ${s.address}`;
 
 /** The same on every node, whatever the order of the objects. */
 const lower = (a: Service, b: Service | null | undefined): Service => {

@@ -10,7 +10,7 @@ import {
   serviceLabel,
 } from "../model/service.js";
 
-import { difference } from "./difference.js";
+import { difference, pairs } from "./difference.js";
 
 export interface Change {
   readonly change: "add" | "remove" | "change";
@@ -48,12 +48,28 @@ interface Kind<T> {
   restart(before: T | undefined, after: T | undefined): boolean;
 }
 
-function compare<T extends object>(
+/** Those of one key, and those that nobody follows. */
+interface Matched<T> {
+  readonly come: readonly (readonly [was: T | undefined, item: T])[];
+  readonly gone: Iterable<T>;
+}
+
+function match<T extends object>(
   before: readonly T[],
   after: readonly T[],
   kind: Kind<T>,
-): Change[] {
+): Matched<T> {
   const old = new Map(before.map((item) => [kind.keyOf(item), item]));
+  const come = after.map((item) => {
+    const key = kind.keyOf(item);
+    const was = old.get(key);
+    old.delete(key);
+    return [was, item] as const;
+  });
+  return { come, gone: old.values() };
+}
+
+function compare<T extends object>({ come, gone }: Matched<T>, kind: Kind<T>): Change[] {
   const changes: Change[] = [];
   const say = (
     change: Change["change"],
@@ -70,10 +86,7 @@ function compare<T extends object>(
       restart: kind.restart(a, b),
     });
   };
-  for (const item of after) {
-    const key = kind.keyOf(item);
-    const was = old.get(key);
-    old.delete(key);
+  for (const [was, item] of come) {
     if (was === item) continue;
     if (!was) say("add", undefined, item, kind.about(item));
     else {
@@ -81,7 +94,7 @@ function compare<T extends object>(
       if (detail !== "") say("change", was, item, detail);
     }
   }
-  for (const item of old.values()) say("remove", item, undefined, kind.about(item));
+  for (const item of gone) say("remove", item, undefined, kind.about(item));
   return changes;
 }
 
@@ -135,16 +148,12 @@ function endpointsOf(service: Service): Kind<Endpoint> {
   };
 }
 
-function endpointChanges(before: readonly Service[], after: readonly Service[]): Change[] {
-  if (before.length === 0) return [];
-  const old = new Map(before.map((s) => [serviceKey(s), s]));
-  return after.flatMap((service) => {
-    const was = old.get(serviceKey(service));
-    return was && was.endpoints !== service.endpoints && !sameService(was, service)
-      ? compare(was.endpoints, service.endpoints, endpointsOf(service))
-      : [];
+const endpointChanges = ({ come }: Matched<Service>): Change[] =>
+  come.flatMap(([was, service]) => {
+    if (!was || was.endpoints === service.endpoints || sameService(was, service)) return [];
+    const kind = endpointsOf(service);
+    return compare(match(was.endpoints, service.endpoints, kind), kind);
   });
-}
 
 /** Settings that the native side takes once, when it is made. */
 const fixedSettings = ["name", "workers", "frames", "nat", "copy", "controlSocket"];
@@ -185,14 +194,14 @@ function settingsChanges(before: Model, after: Model): Change[] {
 
 /** `before` null: nothing runs yet, everything is new. */
 export function plan(before: Model | null, after: Model): Plan {
-  const { gone, come } = difference(before?.services ?? [], after.services);
+  const matched = pairs(difference(before?.services ?? [], after.services));
   return [
-    ...compare(before?.ports ?? [], after.ports, ports),
-    ...compare(before?.routes ?? [], after.routes, routes),
-    ...compare(before?.neighbours ?? [], after.neighbours, neighbours),
+    ...compare(match(before?.ports ?? [], after.ports, ports), ports),
+    ...compare(match(before?.routes ?? [], after.routes, routes), routes),
+    ...compare(match(before?.neighbours ?? [], after.neighbours, neighbours), neighbours),
     ...(before ? settingsChanges(before, after) : []),
-    ...compare(gone, come, services),
-    ...endpointChanges(gone, come),
+    ...compare(matched, services),
+    ...endpointChanges(matched),
   ];
 }
 

@@ -45,9 +45,11 @@ void section(Section kind, uint32_t count, Input& in, Bytes& out, Mend mend) {
   out.resize((out.size() + 7) / 8 * 8);
 }
 
-Bytes table_set(Input& in, bool mended) {
+// `base`: 0 for a whole set, else the generation that a change goes upon.
+Bytes table_set(Input& in, bool mended, uint32_t base) {
   Bytes out(sizeof(TablesHeader) + kSectionCount * sizeof(SectionRow));
   const auto count = [&] { return in.byte() % (kRowsMax + 1); };
+  const auto unless_change = [&](uint32_t rows) { return mended && base != 0 ? 0 : rows; };
   const auto family = [&](uint8_t& f) {
     if (mended) f = f % 2 ? 4 : 6;
   };
@@ -57,8 +59,8 @@ Bytes table_set(Input& in, bool mended) {
   const auto prefix = [&](uint8_t f, uint8_t& length) {
     if (mended) length %= f == 4 ? 33 : 129;
   };
-  section<SettingsRow>(Section::kSettings, 1, in, out, [](SettingsRow&, uint32_t) {});
-  section<PortRow>(Section::kPorts, kPortRows, in, out, [&](PortRow& p, uint32_t i) {
+  section<SettingsRow>(Section::kSettings, unless_change(1), in, out, [](SettingsRow&, uint32_t) {});
+  section<PortRow>(Section::kPorts, unless_change(kPortRows), in, out, [&](PortRow& p, uint32_t i) {
     if (!mended) return;
     p.id = static_cast<uint16_t>(i);
     p.mtu = 68 + p.mtu % 65468;
@@ -67,17 +69,17 @@ Bytes table_set(Input& in, bool mended) {
     p.checksum_mode %= kChecksumModeCount;
     p.flags = 0;
   });
-  section<AddressRow>(Section::kAddresses, count(), in, out, [&](AddressRow& a, uint32_t) {
+  section<AddressRow>(Section::kAddresses, unless_change(count()), in, out, [&](AddressRow& a, uint32_t) {
     family(a.family);
     port(a.port);
     prefix(a.family, a.prefix_length);
   });
-  section<RouteRow>(Section::kRoutes, count(), in, out, [&](RouteRow& r, uint32_t) {
+  section<RouteRow>(Section::kRoutes, unless_change(count()), in, out, [&](RouteRow& r, uint32_t) {
     family(r.family);
     port(r.port);
     prefix(r.family, r.prefix_length);
   });
-  section<NeighbourRow>(Section::kNeighbours, count(), in, out, [&](NeighbourRow& n, uint32_t) {
+  section<NeighbourRow>(Section::kNeighbours, unless_change(count()), in, out, [&](NeighbourRow& n, uint32_t) {
     family(n.family);
     port(n.port);
   });
@@ -96,22 +98,26 @@ Bytes table_set(Input& in, bool mended) {
     family(e.family);
     e.id %= 64;
   });
-  section<PodRangeRow>(Section::kPodRanges, count(), in, out, [&](PodRangeRow& p, uint32_t) {
+  section<PodRangeRow>(Section::kPodRanges, unless_change(count()), in, out, [&](PodRangeRow& p, uint32_t) {
     family(p.family);
     prefix(p.family, p.prefix_length);
   });
-  section<SnatSourceRow>(Section::kSnatSources, count(), in, out, [&](SnatSourceRow& s, uint32_t) {
+  section<SnatSourceRow>(Section::kSnatSources, unless_change(count()), in, out, [&](SnatSourceRow& s, uint32_t) {
     family(s.family);
     port(s.port);
   });
-  section<ZoneRow>(Section::kZones, count() % (kZoneMax + 1), in, out, [&](ZoneRow& z, uint32_t) {
+  section<ZoneRow>(Section::kZones, unless_change(count() % (kZoneMax + 1)), in, out, [&](ZoneRow& z, uint32_t) {
     z.id %= kZoneMax;
     z.source %= kZoneSourceCount;
     z.maximum %= 101;
     z.guaranteed %= z.maximum + 1;
   });
-  const TablesHeader header{kTablesMagic, kTablesVersion, static_cast<uint32_t>(out.size()),
-                            kSectionCount};
+  section<RemovedServiceRow>(Section::kRemovedServices, base == 0 && mended ? 0 : count(), in, out,
+                             [&](RemovedServiceRow& r, uint32_t) {
+                               if (mended) r.id %= 64;
+                             });
+  const TablesHeader header{
+      kTablesMagic, kTablesVersion, static_cast<uint32_t>(out.size()), kSectionCount, base, 0};
   std::memcpy(out.data(), &header, sizeof header);
   return out;
 }
@@ -157,7 +163,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   Input in{data, size};
   const uint8_t how = in.byte();
-  Bytes bytes = table_set(in, (how & 1) != 0);
+  const uint32_t base = (how & 4) != 0 ? kit->generation : 0;
+  Bytes bytes = table_set(in, (how & 1) != 0, base);
   // Bent behind the mending: the border has to see it.
   for (uint32_t bends = how >> 6; bends > 0; --bends) {
     uint8_t at[2];
