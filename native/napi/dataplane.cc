@@ -115,7 +115,8 @@ Napi::Function Dataplane::define(Napi::Env env) {
        InstanceMethod<&Dataplane::copy>("copy"), InstanceMethod<&Dataplane::know_ids>("knowIds"),
        InstanceMethod<&Dataplane::flow_file>("flowFile"),
        InstanceMethod<&Dataplane::port_stats>("portStats"),
-       InstanceMethod<&Dataplane::news>("news"), InstanceMethod<&Dataplane::info>("info")});
+       InstanceMethod<&Dataplane::news>("news"), InstanceMethod<&Dataplane::info>("info"),
+       InstanceMethod<&Dataplane::zones>("zones")});
 }
 
 Dataplane::Dataplane(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Dataplane>(info) {
@@ -259,6 +260,21 @@ Napi::Value Dataplane::flows(const Napi::CallbackInfo& info) {
   return page<FlowRow>(info, [&](uint32_t* cursor, FlowRow* rows, uint32_t max) {
     return v6 ? p.flows6().dump(cursor, rows, max, now) : p.flows4().dump(cursor, rows, max, now);
   });
+}
+
+// ZoneStateRows, one for each zone there can be, of one family.
+Napi::Value Dataplane::zones(const Napi::CallbackInfo& info) {
+  Plane& p = plane(info.Env());
+  const bool v6 = info[0].ToBoolean();
+  auto rows = Napi::ArrayBuffer::New(info.Env(), kZoneMax * sizeof(ZoneStateRow));
+  for (uint8_t z = 0; z < kZoneMax; ++z) {
+    auto* row = static_cast<ZoneStateRow*>(rows.Data()) + z;
+    if (v6)
+      p.flows6().zone_state(z, row);
+    else
+      p.flows4().zone_state(z, row);
+  }
+  return rows;
 }
 
 Napi::Value Dataplane::read_neighbours(const Napi::CallbackInfo& info) {

@@ -25,6 +25,7 @@ class Dataplane : public Napi::ObjectWrap<Dataplane> {
   Napi::Value replay(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
   Napi::Value flows(const Napi::CallbackInfo& info);
+  Napi::Value zones(const Napi::CallbackInfo& info);
   Napi::Value read_neighbours(const Napi::CallbackInfo& info);
   Napi::Value neighbours(const Napi::CallbackInfo& info);
   Napi::Value copy(const Napi::CallbackInfo& info);

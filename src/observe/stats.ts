@@ -6,6 +6,7 @@ import type { NativeFlowFile, NativeInfo } from "../runtime/native.js";
 import { type Counters, imbalance, readCounters } from "./counters.js";
 import { renderCopy, renderMemif } from "./memif.js";
 import { table } from "./table.js";
+import { readZones, renderZones, type ZoneStats } from "./zones.js";
 
 export interface Stats extends Counters {
   readonly info: NativeInfo;
@@ -17,6 +18,8 @@ export interface Stats extends Counters {
   readonly flowFile: NativeFlowFile | null;
   /** Zero whenever no packet is on its way. */
   readonly imbalance: number;
+  /** Of the flow tables. */
+  readonly zones: readonly ZoneStats[];
 }
 
 export function readStats(dataplane: Dataplane): Stats {
@@ -29,6 +32,7 @@ export function readStats(dataplane: Dataplane): Stats {
     copy: dataplane.copy(),
     flowFile: dataplane.flowFile(),
     imbalance: imbalance(counters),
+    zones: readZones(dataplane),
   };
 }
 
@@ -44,7 +48,7 @@ function renderRestored({ restored: r }: NativeFlowFile): string {
 }
 
 export function renderStats(stats: Stats): string {
-  const { info, counts, ports, drivers, driverStats, copy, flowFile } = stats;
+  const { info, counts, ports, drivers, driverStats, copy, flowFile, zones } = stats;
   const facts = [
     ["generation", info.generation],
     ["workers", info.workers],
@@ -69,6 +73,7 @@ export function renderStats(stats: Stats): string {
   return [
     table([], facts),
     table(["PORT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DRIVER"], byPort),
+    renderZones(zones),
     renderMemif(driverStats),
     renderCopy(copy),
     table(

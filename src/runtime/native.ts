@@ -159,6 +159,8 @@ export interface NativeDataplane {
   /** The workers' counters themselves: countersStride bytes per worker. */
   counters(): ArrayBuffer;
   flows(cursor: number, max: number, v6: boolean): NativePage;
+  /** ZoneStateRows by zone. */
+  zones(v6: boolean): ArrayBuffer;
   neighbours(cursor: number, max: number): NativePage;
   /** Learns neighbours from the kernel for ports that share their interface; false: there are none. */
   readNeighbours(): boolean;

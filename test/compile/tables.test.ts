@@ -3,7 +3,7 @@ import t from "tap";
 import { IdDirectory } from "../../src/compile/ids.js";
 import { fnv1a64 } from "../../src/compile/seed.js";
 import { compile } from "../../src/compile/tables.js";
-import { Masquerade, portNone, ServiceVerdict } from "../../src/gen/layout.js";
+import { Masquerade, portNone, ServiceVerdict, ZoneSource } from "../../src/gen/layout.js";
 import type { L4Port } from "../../src/kit/brand.js";
 import { formatAddress, formatMac } from "../../src/kit/ip.js";
 import type { Model } from "../../src/model/model.js";
@@ -246,4 +246,34 @@ t.test("FNV-1a as its authors publish it", async (t) => {
   };
   for (const text of ["default/web:/TCP/10.96.0.10", "x".repeat(300), "zürich/東京"])
     t.equal(fnv1a64(text), slow(text), text);
+});
+
+t.test("zones in order, with ids that stay", async (t) => {
+  const directory = new IdDirectory();
+  const rows = async (zones: object) =>
+    tables(await modelOf([], { flows: { zones } }), directory).zones.map(
+      (z) =>
+        `${z.id} network ${z.flags & 1 ? z.network : "any"} from ${z.source} ${z.guaranteed}-${z.maximum}${z.flags & 2 ? " nothing" : ""}`,
+    );
+  t.same(
+    await rows({
+      pods: { from: "podCIDRs", guaranteed: 40, maximum: 80 },
+      storage: { network: "blue", from: "outside" },
+      default: { guaranteed: 10 },
+    }),
+    [
+      `1 network any from ${ZoneSource.pods} 40-80`,
+      `2 network 1 from ${ZoneSource.outside} 0-100`,
+      `0 network any from ${ZoneSource.any} 10-100 nothing`,
+    ],
+  );
+  t.same(
+    await rows({ web: { network: "default" }, storage: { network: "blue" } }),
+    [`1 network 0 from ${ZoneSource.any} 0-100`, `2 network 1 from ${ZoneSource.any} 0-100`],
+    "a new zone takes the id of one that is gone",
+  );
+  t.same(
+    [0, 1, 2, 3].map((id) => directory.zoneOf(id)),
+    ["default", "web", "storage", undefined],
+  );
 });

@@ -20,6 +20,7 @@ const readers = {
   podRanges: layout.readPodRangeRow,
   snatSources: layout.readSnatSourceRow,
   removedServices: layout.readRemovedServiceRow,
+  zones: layout.readZoneRow,
 };
 export type Tables = { [K in keyof typeof readers]: ReturnType<(typeof readers)[K]>[] };
 

@@ -200,10 +200,22 @@ const bad: [string, string, string[]][] = [
   ],
   [
     "zones",
-    `${two}flows: { zones: { a: { guaranteed: 60, maximum: 50 }, b: { guaranteed: 50 } } }\n`,
+    `${two}flows:
+  zones:
+    a: { network: default, guaranteed: 60, maximum: 50 }
+    b: { from: podCIDRs, guaranteed: 50 }
+    c: { guaranteed: 0 }
+    default: { network: default }
+    7: { network: nowhere }
+`,
     [
-      "f.yaml:4:17: flows.zones: guarantees add up to 110 percent",
-      "f.yaml:4:36: flows.zones.a.guaranteed: 60 is above the maximum of 50",
+      "f.yaml:6:5: flows.zones: guarantees add up to 110 percent",
+      "f.yaml:6:40: flows.zones.a.guaranteed: 60 is above the maximum of 50",
+      "f.yaml:7:16: flows.zones.b.from: there are no node.podCIDRs to tell by",
+      "f.yaml:8:8: flows.zones.c: needs a network, or from: what belongs to it",
+      "f.yaml:9:14: flows.zones.default: what no zone claims is in it: it has no network and no from",
+      "f.yaml:10:8: flows.zones.7: a zone's name is no number",
+      "f.yaml:10:19: flows.zones.7.network: no port is in network nowhere",
     ],
   ],
   [

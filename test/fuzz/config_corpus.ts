@@ -35,7 +35,7 @@ flows:
   hash: crc32c
   seed: 000102030405060708090a0b0c0d0e0f
   timers: &t { icmp: 30s, tcpEstablished: 24h, udpReplied: 120 }
-  zones: { north: { guaranteed: 40, maximum: 60 }, east: {} }
+  zones: { north: { network: blue, guaranteed: 40, maximum: 60 }, default: { maximum: 50 } }
 tcp: { pickup: false }
 nat: { ports: 1024-29999 }
 control: { socket: /tmp/x.sock }
