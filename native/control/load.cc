@@ -81,8 +81,8 @@ void load_route(const TableSet& set, const LoadContext& c, Tables& t) {
   }
   for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
     const auto& a = set.addresses[i];
-    r.locals.push_back({IpAddress::from_bytes(a.address, a.family), a.network, a.port, a.family,
-                        a.prefix_length});
+    r.locals.push_back(
+        {IpAddress::from_bytes(a.address, a.family), a.network, a.port, a.family, a.prefix_length});
   }
   std::sort(r.locals.begin(), r.locals.end(), [](const Route::Local& a, const Route::Local& b) {
     if (a.network != b.network) return a.network < b.network;
@@ -168,8 +168,8 @@ void set_services(Tables& t, std::shared_ptr<ServiceTable> services) {
 bool only_services(const TableSet& set) {
   for (uint32_t i = 0; i < kSectionCount; ++i) {
     const auto s = static_cast<Section>(i);
-    const bool may = s == Section::kServices || s == Section::kEndpoints ||
-                     s == Section::kRemovedServices;
+    const bool may =
+        s == Section::kServices || s == Section::kEndpoints || s == Section::kRemovedServices;
     if (!may && set.count[i] != 0) return false;
   }
   return true;
@@ -261,9 +261,9 @@ std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::str
   t->generation = t->route_generation = c.generation;
   t->lpm = Lpm::build(set.routes, set.size(Section::kRoutes));
   if (!load_sources(set, c, *t, error)) return nullptr;
-  auto services = ServiceTable::build(service_rows(set), c.generation,
-                                      c.before ? c.before->services.get() : nullptr,
-                                      t->snat_sources, error);
+  auto services =
+      ServiceTable::build(service_rows(set), c.generation,
+                          c.before ? c.before->services.get() : nullptr, t->snat_sources, error);
   if (!services) return nullptr;
 
   const bool pickup = set.settings->tcp_pickup != 0;

@@ -80,8 +80,8 @@ struct Batch {
   uint32_t worker = 0;
   uint32_t generation = 0;        // of the tables in use
   uint32_t route_generation = 0;  // of their routes: changes of services leave it
-  uint32_t count = 0;       // packets in the array, made ones included
-  uint32_t live_count = 0;  // those that still walk
+  uint32_t count = 0;             // packets in the array, made ones included
+  uint32_t live_count = 0;        // those that still walk
   uint32_t fresh_count = 0;
   uint32_t link_count = 0;
   uint32_t owed_count = 0;

@@ -30,11 +30,11 @@ EndpointSet* EndpointSet::make(uint64_t seed, uint8_t family, uint16_t network, 
   head.family = family;
   head.place_shift = count <= 16 ? 2 : count <= 256 ? 3 : 4;
   const size_t bytes = sizeof head + size_t{count} * sizeof(EndpointEntry) + head.ring_bytes();
-  return new (::operator new(bytes, std::align_val_t{alignof(EndpointSet)})) EndpointSet(head);
+  return new (::operator new (bytes, std::align_val_t{alignof(EndpointSet)})) EndpointSet(head);
 }
 
 void EndpointSet::free(EndpointSet* set) noexcept {
-  ::operator delete(set, std::align_val_t{alignof(EndpointSet)});
+  ::operator delete (set, std::align_val_t{alignof(EndpointSet)});
 }
 
 bool EndpointSet::same_ring(const EndpointSet& other) const noexcept {

@@ -53,8 +53,8 @@ uint32_t make_walkers(MaglevEndpoint* endpoints, uint32_t count, uint64_t seed, 
     if (i > 0 && endpoints[i].identity == endpoints[i - 1].identity) continue;
     const uint64_t h = mix_in(seed, endpoints[i].identity);
     walkers[made++] = {static_cast<uint32_t>(h % size),
-                       static_cast<uint32_t>(mix_in(h, seed) % (size - 1)) + 1,
-                       endpoints[i].index, endpoints[i].weight};
+                       static_cast<uint32_t>(mix_in(h, seed) % (size - 1)) + 1, endpoints[i].index,
+                       endpoints[i].weight};
   }
   return made;
 }

@@ -214,7 +214,8 @@ EndpointSet* ServiceBuilder::set_of(const ServiceRow& row, uint32_t index) {
   const bool same = set->count == row.endpoint_count && set->seed == row.seed &&
                     set->network == row.network && set->family == row.family;
   if (!same) {
-    wrong("service", index, "shares endpoint rows with a service of another seed, network or count");
+    wrong("service", index,
+          "shares endpoint rows with a service of another seed, network or count");
     return nullptr;
   }
   for (uint32_t i = 0; i < set->count; ++i)
@@ -280,8 +281,7 @@ std::unique_ptr<ServiceTable> ServiceTable::build(const ServiceRows& rows, uint3
 
 std::unique_ptr<ServiceTable> ServiceTable::change(const ServiceRows& rows, uint32_t generation,
                                                    const ServiceTable& before,
-                                                   const SnatSources& sources,
-                                                   std::string* error) {
+                                                   const SnatSources& sources, std::string* error) {
   std::unique_ptr<ServiceTable> table(new ServiceTable(before));
   ServiceBuilder builder(*table, rows, generation, &before, sources, error);
   if (!builder.limits_ok() || !builder.take_out() || !builder.take_in()) return nullptr;

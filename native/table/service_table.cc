@@ -48,9 +48,9 @@ void ServiceTable::commit(ServiceTable& before) {
 }
 
 template <class Key>
-const ServiceEntry* ServiceTable::find_key(const Key& key) const noexcept {
+const ServiceEntry* ServiceTable::find_key(const Key& key, uint64_t place) const noexcept {
   const IpAddress dst = key_dst(key);
-  const uint32_t id = by_place_.find(key_hash(key), [&](uint32_t row) {
+  const uint32_t id = by_place_.find(place, [&](uint32_t row) {
     const ServiceEntry& s = services_[row];
     return s.be_port == key.dport && s.protocol == key.protocol && s.network == key.network &&
            s.family == kFamilyOf<Key> && s.address == dst;
@@ -58,20 +58,15 @@ const ServiceEntry* ServiceTable::find_key(const Key& key) const noexcept {
   return id == CowIndex::kNone ? nullptr : &services_[id];
 }
 
-void ServiceTable::prefetch(const KeyV4& key) const noexcept { by_place_.prefetch(key_hash(key)); }
-void ServiceTable::prefetch(const KeyV6& key) const noexcept { by_place_.prefetch(key_hash(key)); }
+uint64_t ServiceTable::place_of(const KeyV4& key) noexcept { return key_hash(key); }
+uint64_t ServiceTable::place_of(const KeyV6& key) noexcept { return key_hash(key); }
 
-void ServiceTable::prefetch_entry(const KeyV4& key) const noexcept {
-  const uint32_t id = by_place_.guess(key_hash(key));
-  if (id != CowIndex::kNone) services_.prefetch(id);
+const ServiceEntry* ServiceTable::find(const KeyV4& key, uint64_t place) const noexcept {
+  return find_key(key, place);
 }
-void ServiceTable::prefetch_entry(const KeyV6& key) const noexcept {
-  const uint32_t id = by_place_.guess(key_hash(key));
-  if (id != CowIndex::kNone) services_.prefetch(id);
+const ServiceEntry* ServiceTable::find(const KeyV6& key, uint64_t place) const noexcept {
+  return find_key(key, place);
 }
-
-const ServiceEntry* ServiceTable::find(const KeyV4& key) const noexcept { return find_key(key); }
-const ServiceEntry* ServiceTable::find(const KeyV6& key) const noexcept { return find_key(key); }
 
 bool ServiceTable::still_holds(uint32_t service, uint32_t endpoint, uint32_t stamp) const noexcept {
   const auto holds = [stamp](uint32_t born) { return born != 0 && born <= stamp; };

@@ -68,8 +68,8 @@ class ServiceTable {
   // All services. `before` (or null) tells which ids are new in this generation, and has rings that
   // need not be made again. Null with a reason.
   static std::unique_ptr<ServiceTable> build(const ServiceRows& rows, uint32_t generation,
-                                             const ServiceTable* before,
-                                             const SnatSources& sources, std::string* error);
+                                             const ServiceTable* before, const SnatSources& sources,
+                                             std::string* error);
   // `before` but for the removed services and those of the rows. It is `before`'s only successor
   // once commit is called, and leaves no trace without. Null with a reason.
   static std::unique_ptr<ServiceTable> change(const ServiceRows& rows, uint32_t generation,
@@ -80,14 +80,22 @@ class ServiceTable {
   void commit(ServiceTable& before);
   ~ServiceTable();
 
+  // A hash of what find goes by, for all of these.
+  static uint64_t place_of(const KeyV4& key) noexcept;
+  static uint64_t place_of(const KeyV6& key) noexcept;
   // Fetches the line that find will read first; then, when that is there, the service's own.
-  void prefetch(const KeyV4& key) const noexcept;
-  void prefetch(const KeyV6& key) const noexcept;
-  void prefetch_entry(const KeyV4& key) const noexcept;
-  void prefetch_entry(const KeyV6& key) const noexcept;
+  void prefetch(uint64_t place) const noexcept { by_place_.prefetch(place); }
+  void prefetch_entry(uint64_t place) const noexcept {
+    const uint32_t id = by_place_.guess(place);
+    if (id != CowIndex::kNone) services_.prefetch(id);
+  }
   // By destination address, destination port, protocol and network of a packet; null: none.
-  const ServiceEntry* find(const KeyV4& key) const noexcept;
-  const ServiceEntry* find(const KeyV6& key) const noexcept;
+  const ServiceEntry* find(const KeyV4& key, uint64_t place) const noexcept;
+  const ServiceEntry* find(const KeyV6& key, uint64_t place) const noexcept;
+  template <class Key>
+  const ServiceEntry* find(const Key& key) const noexcept {
+    return find(key, place_of(key));
+  }
   bool is_virtual(uint16_t network, uint8_t family, const IpAddress& address) const noexcept {
     return virtuals_.has(network, family, address);
   }
@@ -113,10 +121,10 @@ class ServiceTable {
   ServiceTable() = default;
   ServiceTable(const ServiceTable& before) = default;
   template <class Key>
-  const ServiceEntry* find_key(const Key& key) const noexcept;
+  const ServiceEntry* find_key(const Key& key, uint64_t place) const noexcept;
 
-  CowArray<ServiceEntry, 64> services_;          // by id
-  CowArray<uint32_t, 1024> endpoint_born_;       // by id; 0: nobody
+  CowArray<ServiceEntry, 64> services_;     // by id
+  CowArray<uint32_t, 1024> endpoint_born_;  // by id; 0: nobody
   CowIndex by_place_;
   AddressSet virtuals_, endpoints_;
   uint32_t service_count_ = 0, endpoint_count_ = 0;

@@ -14,15 +14,15 @@ constexpr uint8_t kEchoReply4 = 0;    // RFC 792
 constexpr uint8_t kEchoReply6 = 129;  // RFC 4443 section 4.2
 constexpr bool kAnswered = true, kSilent = false;
 
-// What was found for a packet with a tuple, between the two passes.
+// What was found for a packet with a tuple, between the passes.
 struct Found {
   const ServiceEntry* service;
   uint32_t place;  // on its ring
 };
 
 template <class Key>
-Found look_up(const Key& key, const Service::Table& table) noexcept {
-  const ServiceEntry* s = table.services->find(key);
+Found look_up(const Key& key, uint64_t place_of_service, const Service::Table& table) noexcept {
+  const ServiceEntry* s = table.services->find(key, place_of_service);
   if (s == nullptr || s->ring_size == 0) return {s, 0};
   // Fixed-point instead of a division; every node reduces alike.
   const uint64_t hash = maglev_hash(key, s->seed);
@@ -126,20 +126,23 @@ void judge(const Packet& p, const Found& found, const Service::Table& table, Dec
 
 }  // namespace
 
+// Each pass asks for the lines that the next one reads: the index's, the service's, the ring's.
 void Service::run(Batch& batch, const Table& table, State&) noexcept {
   Found found[kBatchSize];
+  uint64_t places[kBatchSize];
   for (uint32_t i = 0; i < batch.fresh_count; ++i) {
     const Packet& p = batch.packets[batch.fresh[i]];
     if (p.kind != Kind::kIp) continue;
-    if (p.family == 4)
-      table.services->prefetch(p.key4);
-    else
-      table.services->prefetch(p.key6);
+    places[i] = p.family == 4 ? ServiceTable::place_of(p.key4) : ServiceTable::place_of(p.key6);
+    table.services->prefetch(places[i]);
   }
+  for (uint32_t i = 0; i < batch.fresh_count; ++i)
+    if (batch.packets[batch.fresh[i]].kind == Kind::kIp) table.services->prefetch_entry(places[i]);
   for (uint32_t i = 0; i < batch.fresh_count; ++i) {
     const Packet& p = batch.packets[batch.fresh[i]];
     if (p.kind != Kind::kIp) continue;
-    found[i] = p.family == 4 ? look_up(p.key4, table) : look_up(p.key6, table);
+    found[i] =
+        p.family == 4 ? look_up(p.key4, places[i], table) : look_up(p.key6, places[i], table);
   }
   check(batch.decision_count + batch.fresh_count <= kBatchSize, "a decision per fresh packet");
   for (uint32_t i = 0; i < batch.fresh_count; ++i) {

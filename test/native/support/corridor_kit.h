@@ -215,15 +215,15 @@ struct CorridorKit {
     set.snat_sources = sources.data();
     set.zones = zones.data();
     const size_t counts[kSectionCount] = {1,
-                             3,
-                             addresses.size(),
-                             routes.size(),
-                             statics.size(),
-                             services.size(),
-                             endpoints.size(),
-                             1,
-                             sources.size(),
-                             zones.size()};
+                                          3,
+                                          addresses.size(),
+                                          routes.size(),
+                                          statics.size(),
+                                          services.size(),
+                                          endpoints.size(),
+                                          1,
+                                          sources.size(),
+                                          zones.size()};
     for (uint32_t i = 0; i < kSectionCount; ++i) set.count[i] = static_cast<uint32_t>(counts[i]);
     Port* drivers[] = {ports[0].get(), ports[1].get(), ports[2].get()};
     LoadContext context{flows4.get(),     flows6.get(), &snat,       &neighbours,

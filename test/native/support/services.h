@@ -74,8 +74,7 @@ struct Rows {
   std::unique_ptr<ServiceTable> build(uint32_t generation = 1, const ServiceTable* before = nullptr,
                                       std::string* error = nullptr) const {
     std::string why;
-    auto table =
-        ServiceTable::build(view(), generation, before, sources, error ? error : &why);
+    auto table = ServiceTable::build(view(), generation, before, sources, error ? error : &why);
     EXPECT_TRUE(table || error) << why;
     return table;
   }
@@ -83,8 +82,7 @@ struct Rows {
   std::unique_ptr<ServiceTable> change(uint32_t generation, ServiceTable& before,
                                        std::string* error = nullptr) const {
     std::string why;
-    auto table =
-        ServiceTable::change(view(), generation, before, sources, error ? error : &why);
+    auto table = ServiceTable::change(view(), generation, before, sources, error ? error : &why);
     EXPECT_TRUE(table || error) << why;
     if (table) table->commit(before);
     return table;

@@ -72,8 +72,8 @@ TEST(Maglev, TheRingIsPublic) {
     uint32_t endpoints;
     bool is_weighted;
     uint64_t answer;
-  } kKnown[] = {{1, false, 10225847657897961376u},  {2, false, 10599276955373413199u},
-                {5, false, 211891131625698206u},    {16, false, 9343023233038418391u},
+  } kKnown[] = {{1, false, 10225847657897961376u},   {2, false, 10599276955373413199u},
+                {5, false, 211891131625698206u},     {16, false, 9343023233038418391u},
                 {300, false, 10982788133321137419u}, {5, true, 17081680709418019529u}};
   for (uint32_t k = 0; k < std::size(kKnown); ++k) {
     const uint32_t n = kKnown[k].endpoints;
