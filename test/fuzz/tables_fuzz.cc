@@ -59,7 +59,8 @@ Bytes table_set(Input& in, bool mended, uint32_t base) {
   const auto prefix = [&](uint8_t f, uint8_t& length) {
     if (mended) length %= f == 4 ? 33 : 129;
   };
-  section<SettingsRow>(Section::kSettings, unless_change(1), in, out, [](SettingsRow&, uint32_t) {});
+  section<SettingsRow>(Section::kSettings, unless_change(1), in, out,
+                       [](SettingsRow&, uint32_t) {});
   section<PortRow>(Section::kPorts, unless_change(kPortRows), in, out, [&](PortRow& p, uint32_t i) {
     if (!mended) return;
     p.id = static_cast<uint16_t>(i);
@@ -69,20 +70,22 @@ Bytes table_set(Input& in, bool mended, uint32_t base) {
     p.checksum_mode %= kChecksumModeCount;
     p.flags = 0;
   });
-  section<AddressRow>(Section::kAddresses, unless_change(count()), in, out, [&](AddressRow& a, uint32_t) {
-    family(a.family);
-    port(a.port);
-    prefix(a.family, a.prefix_length);
-  });
+  section<AddressRow>(Section::kAddresses, unless_change(count()), in, out,
+                      [&](AddressRow& a, uint32_t) {
+                        family(a.family);
+                        port(a.port);
+                        prefix(a.family, a.prefix_length);
+                      });
   section<RouteRow>(Section::kRoutes, unless_change(count()), in, out, [&](RouteRow& r, uint32_t) {
     family(r.family);
     port(r.port);
     prefix(r.family, r.prefix_length);
   });
-  section<NeighbourRow>(Section::kNeighbours, unless_change(count()), in, out, [&](NeighbourRow& n, uint32_t) {
-    family(n.family);
-    port(n.port);
-  });
+  section<NeighbourRow>(Section::kNeighbours, unless_change(count()), in, out,
+                        [&](NeighbourRow& n, uint32_t) {
+                          family(n.family);
+                          port(n.port);
+                        });
   const uint32_t endpoints = count();
   section<ServiceRow>(Section::kServices, count(), in, out, [&](ServiceRow& s, uint32_t) {
     if (!mended) return;
@@ -98,26 +101,29 @@ Bytes table_set(Input& in, bool mended, uint32_t base) {
     family(e.family);
     e.id %= 64;
   });
-  section<PodRangeRow>(Section::kPodRanges, unless_change(count()), in, out, [&](PodRangeRow& p, uint32_t) {
-    family(p.family);
-    prefix(p.family, p.prefix_length);
-  });
-  section<SnatSourceRow>(Section::kSnatSources, unless_change(count()), in, out, [&](SnatSourceRow& s, uint32_t) {
-    family(s.family);
-    port(s.port);
-  });
-  section<ZoneRow>(Section::kZones, unless_change(count() % (kZoneMax + 1)), in, out, [&](ZoneRow& z, uint32_t) {
-    z.id %= kZoneMax;
-    z.source %= kZoneSourceCount;
-    z.maximum %= 101;
-    z.guaranteed %= z.maximum + 1;
-  });
+  section<PodRangeRow>(Section::kPodRanges, unless_change(count()), in, out,
+                       [&](PodRangeRow& p, uint32_t) {
+                         family(p.family);
+                         prefix(p.family, p.prefix_length);
+                       });
+  section<SnatSourceRow>(Section::kSnatSources, unless_change(count()), in, out,
+                         [&](SnatSourceRow& s, uint32_t) {
+                           family(s.family);
+                           port(s.port);
+                         });
+  section<ZoneRow>(Section::kZones, unless_change(count() % (kZoneMax + 1)), in, out,
+                   [&](ZoneRow& z, uint32_t) {
+                     z.id %= kZoneMax;
+                     z.source %= kZoneSourceCount;
+                     z.maximum %= 101;
+                     z.guaranteed %= z.maximum + 1;
+                   });
   section<RemovedServiceRow>(Section::kRemovedServices, base == 0 && mended ? 0 : count(), in, out,
                              [&](RemovedServiceRow& r, uint32_t) {
                                if (mended) r.id %= 64;
                              });
-  const TablesHeader header{
-      kTablesMagic, kTablesVersion, static_cast<uint32_t>(out.size()), kSectionCount, base, 0};
+  const TablesHeader header{kTablesMagic,  kTablesVersion, static_cast<uint32_t>(out.size()),
+                            kSectionCount, base,           0};
   std::memcpy(out.data(), &header, sizeof header);
   return out;
 }

@@ -6,7 +6,7 @@ namespace {
 // A record in the way may turn out to be over, or lose a race, only so often.
 constexpr uint32_t kTriesMax = 4;
 // Connections whose lines are asked for before their turn; each has five (IPv4) or seven of its own.
-constexpr uint32_t kAhead = 4;
+constexpr uint32_t kAhead = 8;
 
 Decision& decision_of(Batch& batch, const Packet& p, Decision& none) noexcept {
   return p.decision < batch.decision_count ? batch.decisions[p.decision] : none;
