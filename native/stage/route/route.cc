@@ -137,7 +137,7 @@ uint32_t recall(Context& c, const Packet& p) noexcept {
   if (!may_remember(c, p)) return kNextHopNone;
   const IpAddress to = destination_of(c.batch, p);
   const Route::Known& k = known_place(c.state, p.family, to);
-  const bool same = (k.generation == c.batch.generation) & (k.network == p.network) &
+  const bool same = (k.generation == c.batch.route_generation) & (k.network == p.network) &
                     (k.family == p.family) & (k.to == to);
   return same ? k.neighbour : kNextHopNone;
 }
@@ -147,7 +147,7 @@ void remember(Context& c, const Packet& p, const IpAddress& to) noexcept {
   const uint32_t neighbour = cached_hop(c.batch, p);
   if (neighbour == kNextHopNone) return;
   known_place(c.state, p.family, to) =
-      Route::Known{to, c.batch.generation, neighbour, p.network, p.family};
+      Route::Known{to, c.batch.route_generation, neighbour, p.network, p.family};
 }
 
 // The way to a neighbour that may have to be asked first.

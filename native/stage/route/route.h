@@ -49,7 +49,7 @@ struct Route {
     LinkNews link;
     IpAddress target;  // the neighbour's address
   };
-  // Where flows to an endpoint go, found once per generation. Its neighbour is pinned.
+  // Where flows to an endpoint go, found once per generation of the routes. Its neighbour is pinned.
   struct Known {
     IpAddress to;
     uint32_t generation = 0;

@@ -21,7 +21,7 @@ struct Named {
   }
   void begin(Time now = kSecond, uint32_t generation = 1) {
     batch->reset(now);
-    batch->generation = generation;
+    batch->generation = batch->route_generation = generation;
   }
   Packet& put(Kind kind, uint8_t family, uint16_t port_in = 0) {
     const uint16_t index = static_cast<uint16_t>(batch->count++);

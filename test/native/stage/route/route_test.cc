@@ -319,7 +319,7 @@ TEST_F(Translated, AKeptStaticThatWentIsAskedFor) {
   expect_owed(What::kArpRequest);
 }
 
-// A new flow's first packet goes where others to the same address went, in this generation.
+// A new flow's first packet goes where others to the same address went, while the routes are the same.
 TEST_F(Translated, NewFlowsToOneAddressShareItsWay) {
   for (const auto& [to, other] :
        {std::pair{"10.1.0.11", "10.1.0.12"}, {"fd00:1::11", "fd00:2::11"}}) {
