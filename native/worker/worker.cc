@@ -178,7 +178,7 @@ uint32_t Worker::turn(Time now) noexcept {
   moved += take_handovers();
   wake_waiting(*tables, now, false);
   batch_->reset(now);
-  conntrack_expire(*batch_, tables->conntrack, states_->conntrack, kExpireBatchMax);
+  moved += conntrack_expire(*batch_, tables->conntrack, states_->conntrack, kExpireBatchMax);
   for (uint32_t w = 0; w < shared_.workers; ++w) {
     if (!woken_[w]) continue;
     woken_[w] = false;

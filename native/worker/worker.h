@@ -52,7 +52,8 @@ class Worker {
   void start();
   void join();
 
-  // One round at `now`: packets moved. Also what a replay drives.
+  // One round at `now`: packets moved, and one more while timers are overdue, so that nobody sleeps
+  // over them. Also what a replay drives.
   uint32_t turn(Time now) noexcept;
   // A replay's round: one receive from one port. Packets received.
   uint32_t turn_port(uint16_t port, Time now) noexcept;

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include "base/thread.h"
 #include "packet/place.h"
 #include "support/corridor_kit.h"
+#include "support/flows.h"
+#include "table/flow_wheel.h"
 
 namespace nodeplane::test {
 namespace {
@@ -44,34 +47,107 @@ class LargePort : public NullPort {
   bool gives_;
 };
 
+// One worker over three ports, the first two of which a test may bring.
+struct Alone {
+  CorridorKit kit;
+  Shared shared;
+  std::unique_ptr<Counters> counters = std::make_unique<Counters>();
+
+  Alone(Port* first, Port* second) {
+    shared.arena = kit.arena.get();
+    shared.epochs = &kit.epochs;
+    shared.ports[0] = first ? first : kit.ports[0].get();
+    shared.ports[1] = second ? second : kit.ports[1].get();
+    shared.ports[2] = kit.ports[2].get();
+    shared.port_count = 3;
+    shared.rings.resize(1);
+    shared.sleeping = std::make_unique<std::atomic<bool>[]>(1);
+    shared.wake_fds = {thread_event()};
+    shared.tables.store(kit.tables.get());
+    std::memset(static_cast<void*>(counters.get()), 0, sizeof *counters);
+  }
+  ~Alone() { thread_event_close(shared.wake_fds[0]); }
+  // Connections whose time is up as soon as the clock ticks.
+  void overdue(uint32_t count, Time now) {
+    kit.flows4->set_timers(FlowTimers{});
+    for (uint32_t n = 0; n < count; ++n) {
+      FlowRef ref;
+      ASSERT_EQ(kit.flows4->keep(0, make_flow<V4>(n), now, &ref), KeepResult::kKept);
+    }
+  }
+  uint32_t live() const { return kit.flows4->live(); }
+  uint64_t drops(Drop d) const { return counters->drops[static_cast<uint32_t>(d)]; }
+};
+
 // As many packets in one list as segmentation may make: more than a batch ever received.
 TEST(Worker, SendsAListLongerThanABatch) {
-  CorridorKit kit;
   PortCaps caps;
   LargePort in(caps, true), out(caps, false);
-  Shared shared;
-  shared.arena = kit.arena.get();
-  shared.epochs = &kit.epochs;
-  shared.ports[0] = &in;
-  shared.ports[1] = &out;
-  shared.ports[2] = kit.ports[2].get();
-  shared.port_count = 3;
-  shared.rings.resize(1);
-  shared.sleeping = std::make_unique<std::atomic<bool>[]>(1);
-  shared.tables.store(kit.tables.get());
-  auto counters = std::make_unique<Counters>();
-  std::memset(static_cast<void*>(counters.get()), 0, sizeof *counters);
+  Alone node(&in, &out);
   {
-    Worker worker(shared, 0, WorkerMode::kPolling, -1, counters.get());
-    EXPECT_EQ(worker.turn(kit.now), kLarge);
-    worker.drain(kit.now);
+    Worker worker(node.shared, 0, WorkerMode::kPolling, -1, node.counters.get());
+    EXPECT_EQ(worker.turn(node.kit.now), kLarge);
+    worker.drain(node.kit.now);
   }
-  const uint64_t held_back = counters->drops[static_cast<uint32_t>(Drop::kNeighbourUnresolved)] +
-                             counters->drops[static_cast<uint32_t>(Drop::kNeighbourQueueFull)];
+  const uint64_t held_back =
+      node.drops(Drop::kNeighbourUnresolved) + node.drops(Drop::kNeighbourQueueFull);
   EXPECT_EQ(held_back, 0u) << "another port makes another endpoint";
   EXPECT_EQ(out.sent, kLarge * kPieces);
-  EXPECT_EQ(counters->counts[static_cast<uint32_t>(Counter::kSegmented)], kLarge * kPieces);
+  EXPECT_EQ(node.counters->counts[static_cast<uint32_t>(Counter::kSegmented)], kLarge * kPieces);
 }
+
+// Is asked to wake its worker before that one sleeps; counts how often connections were overdue then.
+class BellPort : public NullPort {
+ public:
+  BellPort() : NullPort(PortCaps{}) {}
+  bool arm(uint32_t) noexcept override {
+    sleeps.fetch_add(1);
+    if (node->live() > 0) overslept.fetch_add(1);
+    return true;
+  }
+  const Alone* node = nullptr;
+  std::atomic<uint32_t> sleeps{0}, overslept{0};
+};
+
+constexpr Time kTick = Time{1} << FlowWheel::kTickShift;
+
+TEST(Worker, SaysThatConnectionsAreOverdue) {
+  Alone node(nullptr, nullptr);
+  node.overdue(1000, node.kit.now);
+  Worker worker(node.shared, 0, WorkerMode::kInterrupt, -1, node.counters.get());
+  const Time then = node.kit.now + 2 * kTick;
+  while (worker.turn(then) > 0) ASSERT_GT(node.live(), 0u);
+  EXPECT_EQ(node.live(), 0u);
+  EXPECT_EQ(node.counters->counts[static_cast<uint32_t>(Counter::kFlowExpired)], 1000u);
+  worker.drain(then);
+}
+
+class WorkerSleeps : public testing::TestWithParam<WorkerMode> {};
+
+TEST_P(WorkerSleeps, OnlyWhenNoConnectionIsOverdue) {
+  BellPort bell;
+  Alone node(&bell, nullptr);
+  bell.node = &node;
+  node.overdue(4000, time_now());
+  std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kTick));  // the clock is the real one
+  Worker worker(node.shared, 0, GetParam(), -1, node.counters.get());
+  worker.start();
+  const Time end = time_now() + 10 * kSecond;
+  while (bell.sleeps.load() == 0 && time_now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  node.shared.stopping.store(true);
+  thread_wake(node.shared.wake_fds[0]);
+  worker.join();
+  EXPECT_GT(bell.sleeps.load(), 0u);
+  EXPECT_EQ(bell.overslept.load(), 0u);
+  EXPECT_EQ(node.live(), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, WorkerSleeps,
+                         testing::Values(WorkerMode::kInterrupt, WorkerMode::kAdaptive),
+                         [](const auto& mode) {
+                           return mode.param == WorkerMode::kInterrupt ? "Interrupt" : "Adaptive";
+                         });
 
 }  // namespace
 }  // namespace nodeplane::test
