@@ -41,24 +41,25 @@ struct CorridorKit {
   std::unique_ptr<FlowTable<V4>> flows4;
   std::unique_ptr<FlowTable<V6>> flows6;
   NeighbourTable neighbours;
-  PortPool snat{1, 1024, 1279};
+  PortPool snat;
   std::vector<std::unique_ptr<Port>> ports;
   std::unique_ptr<FrameCache> frames;
   std::unique_ptr<Counters> counters = std::make_unique<Counters>();
   std::unique_ptr<Batch> batch = std::make_unique<Batch>();
   std::unique_ptr<States> states = std::make_unique<States>();
-  std::unique_ptr<Tables> tables;
+  std::unique_ptr<Tables> tables, before;  // published, and what was until then
   Time now = 1000 * kSecond;
   uint32_t generation = 0;
   std::vector<ZoneRow> zones;
   std::vector<Bytes> sent[kPortMax];  // of the last run, by port
 
   explicit CorridorKit(bool host = false, bool pods_masquerade = true,
-                       uint32_t capacity = kCapacity) {
+                       uint32_t capacity = kCapacity, uint32_t workers = 1)
+      : snat(workers, 1024, 1279) {
     std::string error;
     arena = FrameArena::create({2048, kFrames, false}, &error);
-    flows4 = FlowTable<V4>::create({capacity, 1, false}, epochs, &error);
-    flows6 = FlowTable<V6>::create({capacity, 1, false}, epochs, &error);
+    flows4 = FlowTable<V4>::create({capacity, workers, false}, epochs, &error);
+    flows6 = FlowTable<V6>::create({capacity, workers, false}, epochs, &error);
     frames = std::make_unique<FrameCache>(*arena);
     std::memset(static_cast<void*>(counters.get()), 0, sizeof *counters);
     PortCaps caps;
@@ -71,6 +72,7 @@ struct CorridorKit {
   }
   ~CorridorKit() {
     tables.reset();
+    before.reset();
     frames->flush();
     if (arena->free_count() != arena->count()) die("frames were lost");
   }
@@ -233,6 +235,7 @@ struct CorridorKit {
     auto next = load(set, context, &error);
     if (!next) die(error.c_str());
     load_apply(set, context, *next);
+    before = std::move(tables);
     tables = std::move(next);
   }
 

@@ -1,0 +1,272 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "support/corridor_kit.h"
+
+// Two workers run the whole corridor over one flow table: the questions of established connections
+// come by one, their answers by the other, while both open, close, reset and lose other ones (the
+// same for both), and control publishes services.
+namespace nodeplane::test {
+namespace {
+
+constexpr uint32_t kWorkers = 2, kCapacity = 256, kKnown = 32, kOthers = 600, kPhaseMs = 400;
+constexpr uint32_t kSrc4 = 26, kSrc6 = 22;  // of addresses in a frame
+constexpr auto kDuration = std::chrono::milliseconds(2000);
+const Bytes kOutside4 = {198, 51, 100, 7};
+const Bytes kOutside6 = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7};
+const Bytes kVirtual4 = {10, 96, 0, 10};
+const Bytes kVirtual6 = {0xfd, 0, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
+
+Bytes question(bool v6, uint16_t port, uint8_t flags) {
+  Ip4 ip4;
+  ip4.src = kOutside4;
+  ip4.dst = kVirtual4;
+  Ip6 ip6;
+  ip6.src = kOutside6;
+  ip6.dst = kVirtual6;
+  return v6 ? eth(0x86dd, ipv6(ip6, tcp(port, 80, flags)))
+            : eth(0x0800, ipv4(ip4, tcp(port, 80, flags)));
+}
+
+// What the receiver of this TCP packet says next; sums stay right, but for the flags' sake.
+Bytes answer(Bytes b, uint8_t flags) {
+  const bool v6 = b[12] == 0x86;
+  const long at = v6 ? kSrc6 : kSrc4, length = v6 ? 16 : 4, l4 = at + 2 * length;
+  std::swap_ranges(b.begin(), b.begin() + 6, b.begin() + 6);
+  std::swap_ranges(b.begin() + at, b.begin() + at + length, b.begin() + at + length);
+  std::swap_ranges(b.begin() + l4, b.begin() + l4 + 2, b.begin() + l4 + 2);
+  b[static_cast<size_t>(l4) + 13] = flags;
+  return b;
+}
+
+// One worker's batch, states, frames and books.
+class Hand {
+ public:
+  Hand(CorridorKit& kit, uint32_t id) : kit_(kit), frames_(*kit.arena) {
+    std::memset(static_cast<void*>(counters_.get()), 0, sizeof *counters_);
+    batch_->worker = states_->conntrack.worker = states_->nat.worker = id;
+    batch_->frames = &frames_;
+    batch_->counters = counters_.get();
+    begin(kit.now);
+  }
+  void begin(Time now) { batch_->reset(now); }
+  void put(uint16_t port, const Bytes& bytes) {
+    Packet& p = batch_->packets[batch_->count++];
+    p = Packet{};
+    p.frame = frames_.take();
+    if (p.frame == kFrameNone) std::abort();
+    p.data = kit_.arena->at(p.frame) + kFrameHeadroom;
+    p.length = static_cast<uint32_t>(bytes.size());
+    p.linear = static_cast<uint16_t>(bytes.size());
+    p.port_in = port;
+    std::memcpy(p.data, bytes.data(), bytes.size());
+    counters_->add(Counter::kPacketsIn);
+  }
+  void run(const Tables& tables) {
+    corridor(*batch_, tables, *states_);
+    collect(true);
+  }
+  // What a worker does between batches. `all`: what waits for a neighbour leaves. True: more is due.
+  bool tidy(const Tables& tables, bool all) {
+    begin(batch_->now);
+    route_wake(*batch_, tables.route, states_->route, all);
+    corridor_resume(*batch_, tables, *states_);
+    collect(false);
+    begin(batch_->now);
+    return conntrack_expire(*batch_, tables.conntrack, states_->conntrack, kExpireBatchMax);
+  }
+  void end(const Tables& tables) {
+    tidy(tables, true);
+    frames_.flush();
+  }
+  uint64_t count(Counter c) const { return counters_->counts[static_cast<uint32_t>(c)]; }
+  uint64_t drops() const {
+    uint64_t sum = 0;
+    for (const uint64_t d : counters_->drops) sum += d;
+    return sum;
+  }
+  std::vector<Bytes> to_pods;  // sent by the last run
+
+ private:
+  void collect(bool keep) {
+    if (keep) to_pods.clear();
+    for (uint32_t port = 0; port < 3; ++port) {
+      auto& list = states_->output.lists[port];
+      for (uint32_t i = 0; i < list.count; ++i) {
+        const Packet& p = *list.packets[i];
+        if (keep && port == 1) to_pods.emplace_back(p.data, p.data + p.linear);
+        frames_.give_chain(p.frame);
+      }
+      counters_->add(Counter::kPacketsOut, list.count);
+      list.count = 0;
+    }
+    states_->output.segment_count = 0;
+  }
+
+  CorridorKit& kit_;
+  FrameCache frames_;
+  std::unique_ptr<Counters> counters_ = std::make_unique<Counters>();
+  std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();
+  std::unique_ptr<States> states_ = std::make_unique<States>();
+};
+
+bool is_tcp(const Bytes& b) {
+  return b[12] == 0x86 ? b[20] == kProtocolTcp : b[13] == 0 && b[23] == kProtocolTcp;
+}
+
+struct Road {
+  CorridorKit kit{false, true, kCapacity, kWorkers};
+  Hand hands[kWorkers] = {{kit, 0}, {kit, 1}};
+  std::atomic<const Tables*> tables{nullptr};
+  const Time start = time_now();
+  std::atomic<bool> stop{false};
+  std::vector<Bytes> known[kWorkers];  // by worker: questions, answers
+  uint64_t carried[kWorkers] = {};     // of each of them
+
+  Road() {
+    publish(2);
+    establish();
+  }
+  void publish(uint32_t endpoints) {
+    kit.publish(false, true, endpoints);
+    set_timers(kPhaseMs / 4);
+    tables.store(kit.tables.get());
+    // Until nobody reads what is kept as `before`: the next one drops it.
+    for (const uint64_t epoch = kit.epochs.retire(); kit.epochs.safe() <= epoch;)
+      std::this_thread::yield();
+  }
+  void set_timers(uint32_t closed_ms) {
+    FlowTimers timers{};
+    for (uint32_t& ms : timers.by_state) ms = 3'600'000;
+    timers.by_state[static_cast<uint32_t>(FlowState::kClosed)] = closed_ms;
+    timers.udp_unreplied = timers.udp_replied = timers.icmp = timers.sctp = 30'000;
+    kit.flows4->set_timers(timers);
+    kit.flows6->set_timers(timers);
+  }
+  void establish() {
+    Hand& h = hands[0];
+    const auto one = [&](uint16_t port, const Bytes& bytes) {
+      h.begin(kit.now);
+      h.put(port, bytes);
+      h.run(*kit.tables);
+    };
+    for (uint32_t n = 0; n < kKnown; ++n) {
+      const auto port = static_cast<uint16_t>(1024 + n);
+      one(0, question(n % 2, port, kTcpSyn));
+      ASSERT_EQ(h.to_pods.size(), 1u);
+      const Bytes sent = h.to_pods[0];
+      one(1, answer(sent, kTcpSyn | kTcpAck));
+      one(0, question(n % 2, port, kTcpAck));
+      known[0].push_back(question(n % 2, port, kTcpAck));
+      known[1].push_back(answer(sent, kTcpAck));
+    }
+    ASSERT_EQ(live(), kKnown);
+  }
+  Time clock() const { return kit.now + time_now() - start; }
+  uint32_t live() const { return kit.flows4->live() + kit.flows6->live(); }
+  uint64_t sum(Counter c) const { return hands[0].count(c) + hands[1].count(c); }
+
+  void drive(uint32_t w) {
+    constexpr uint8_t kFlags[] = {kTcpSyn, kTcpSyn, kTcpAck, kTcpFin | kTcpAck, kTcpRst, kTcpSyn};
+    Hand& h = hands[w];
+    std::mt19937 random(w + 1);
+    std::vector<Bytes> heard;
+    while (!stop.load(std::memory_order_relaxed)) {
+      kit.epochs.quiescent(w);
+      const Tables& now_valid = *tables.load(std::memory_order_acquire);
+      const Time now = clock();
+      h.begin(now);
+      // What is answered below, with whatever flags, is none of the known ones.
+      const bool known_too = random() % 4 != 0;
+      if (known_too) {
+        for (const Bytes& b : known[w]) h.put(static_cast<uint16_t>(w), b);
+        ++carried[w];
+      }
+      // In every other phase no more come, so that some expire before they are evicted.
+      const bool busy = now / kMillisecond / kPhaseMs % 2 == 0;
+      for (uint32_t i = busy ? random() % 24 : 0; i > 0; --i) {
+        if (!heard.empty() && random() % 3 == 0)
+          h.put(1, answer(heard[random() % heard.size()], kFlags[random() % 6] | kTcpAck));
+        else
+          h.put(0, question(random() % 2, static_cast<uint16_t>(5000 + random() % kOthers),
+                            kFlags[random() % 6]));
+      }
+      h.run(now_valid);
+      if (heard.size() > 64) heard.clear();
+      for (const Bytes& b : h.to_pods)
+        if (!known_too && is_tcp(b)) heard.push_back(b);
+      h.tidy(now_valid, false);
+    }
+    kit.epochs.offline(w);
+  }
+};
+
+template <class F>
+void look(const FlowTable<F>& flows, Time now, const Road& road, uint32_t* known) {
+  std::vector<FlowRow> rows(flows.capacity());
+  uint32_t cursor = 0;
+  rows.resize(flows.dump(&cursor, rows.data(), flows.capacity(), now));
+  EXPECT_EQ(rows.size(), flows.live()) << "a record is lost";
+  for (const FlowRow& r : rows) {
+    if (swap16(r.original_source_port) >= 1024 + kKnown) continue;
+    ++*known;
+    EXPECT_EQ(r.packets_forward, 2 + road.carried[0]);
+    EXPECT_EQ(r.packets_backward, 1 + road.carried[1]);
+  }
+}
+
+TEST(CorridorConcurrent, OneTableManyHands) {
+  Road road;
+  CorridorKit& kit = road.kit;
+  for (uint32_t w = 0; w < kWorkers; ++w) kit.epochs.quiescent(w);
+  std::thread threads[kWorkers];
+  for (uint32_t w = 0; w < kWorkers; ++w) threads[w] = std::thread([&, w] { road.drive(w); });
+  const auto end = std::chrono::steady_clock::now() + kDuration;
+  std::vector<FlowRow> rows(kCapacity);
+  for (uint32_t n = 0; std::chrono::steady_clock::now() < end; ++n) {
+    road.publish(2 + n % 2);
+    uint32_t cursor = 0;
+    kit.flows4->dump(&cursor, rows.data(), kCapacity, kit.now);
+    std::this_thread::sleep_for(kDuration / 10);
+  }
+  road.stop.store(true);
+  for (auto& t : threads) t.join();
+  for (auto& h : road.hands) h.end(*kit.tables);
+
+  for (const auto& h : road.hands)
+    EXPECT_EQ(h.count(Counter::kPacketsIn) + h.count(Counter::kOriginated),
+              h.count(Counter::kPacketsOut) + h.count(Counter::kConsumed) +
+                  h.count(Counter::kHeld) + h.drops());
+  EXPECT_EQ(kit.arena->free_count(), kit.arena->count());
+  for (const Counter c : {Counter::kFlowExpired, Counter::kFlowEvicted, Counter::kFlowForgotten})
+    EXPECT_GT(road.sum(c), 0u) << kCounterNames[static_cast<uint32_t>(c)];
+  EXPECT_EQ(road.sum(Counter::kFlowNew) - road.sum(Counter::kFlowForgotten) -
+                road.sum(Counter::kFlowExpired) - road.sum(Counter::kFlowEvicted),
+            road.live());
+  EXPECT_EQ(kit.snat.in_use(), kit.flows4->live());
+  road.set_timers(3'600'000);  // nothing runs out while we look
+  const Time last = road.clock();
+  uint32_t known = 0;
+  look(*kit.flows4, last, road, &known);
+  look(*kit.flows6, last, road, &known);
+  EXPECT_EQ(known, kKnown) << "an established connection was lost";
+
+  for (uint32_t round = 0; round < 100; ++round) {  // limbo empties by and by
+    for (auto& h : road.hands) {
+      h.begin(last + 8000 * kSecond);
+      while (h.tidy(*kit.tables, true)) {
+      }
+    }
+  }
+  for (auto& h : road.hands) h.end(*kit.tables);
+  EXPECT_EQ(road.live(), 0u);
+  EXPECT_EQ(kit.snat.in_use(), 0u);
+}
+
+}  // namespace
+}  // namespace nodeplane::test
