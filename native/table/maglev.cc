@@ -83,6 +83,113 @@ void fill_weighted(const Ring& ring, Walker* walkers, uint32_t count, uint32_t h
   }
 }
 
+// The inverses of 1 … size - 1 modulo the sizes of small rings.
+class Inverses {
+ public:
+  Inverses() {
+    for (uint32_t k = 0; k < kCount; ++k) {
+      of_[k] = std::vector<uint16_t>(kSizes[k]);
+      of_[k][1] = 1;
+      for (uint32_t i = 2; i < kSizes[k]; ++i) {
+        const uint32_t inverse = of_[k][kSizes[k] % i];
+        of_[k][i] = static_cast<uint16_t>(kSizes[k] - kSizes[k] / i * inverse % kSizes[k]);
+      }
+    }
+  }
+  const uint16_t* of(uint32_t size) const noexcept {
+    const uint32_t* at = std::find(kSizes, kSizes + kCount, size);
+    return at == kSizes + kCount ? nullptr : of_[at - kSizes].data();
+  }
+
+ private:
+  static constexpr uint32_t kCount = 5;
+  static_assert(kSizes[kCount - 1] <= kSmall);
+  std::vector<uint16_t> of_[kCount];
+};
+
+// A small ring of few endpoints of equal weight, as most services have. To walk costs more the fewer
+// places are free: the last 64 would take most of all steps. For them every endpoint gets the turn at
+// which it would come to each, and takes the least.
+class SmallRing {
+ public:
+  SmallRing(uint16_t* places, uint32_t size, const uint16_t* inverses)
+      : places_(places),
+        size_(size),
+        reciprocal_((uint64_t{1} << 40) / size + 1),
+        inverses_(inverses) {
+    std::memset(taken_, 0, size);
+  }
+
+  void fill(Walker* walkers, uint32_t count) noexcept {
+    uint32_t i = 0;
+    for (uint32_t left = size_; left > kLast; --left) {
+      walk(walkers[i]);
+      if (++i == count) i = 0;
+    }
+    find_turns(walkers, count);
+    for (uint32_t left = kLast; left > 0; --left) {
+      take_least(walkers[i], turns_[i], count);
+      if (++i == count) i = 0;
+    }
+  }
+
+ private:
+  static constexpr uint32_t kLast = 64;
+  static constexpr int16_t kNever = 0x7fff;
+
+  // Without a division: below 2^27 it is exact for sizes below 2^12.
+  uint32_t modulo(uint32_t x) const noexcept {
+    return x - static_cast<uint32_t>(x * reciprocal_ >> 40) * size_;
+  }
+  uint32_t step(uint32_t at, uint32_t skip) const noexcept {
+    at += skip;
+    return at >= size_ ? at - size_ : at;
+  }
+  void walk(Walker& w) noexcept {
+    // Two places without a branch: while half are free, none can be foreseen.
+    uint32_t at = w.at;
+    for (;;) {
+      const uint32_t second = step(at, w.skip), third = step(second, w.skip);
+      const uint32_t t1 = -uint32_t{taken_[at]}, t2 = -uint32_t{taken_[second]};
+      const uint32_t later = second ^ ((second ^ third) & t2);
+      at ^= (at ^ later) & t1;
+      if (!taken_[at]) break;
+    }
+    w.at = at;
+    taken_[w.at] = 1;
+    places_[w.at] = static_cast<uint16_t>(w.index);
+  }
+  void find_turns(const Walker* walkers, uint32_t count) noexcept {
+    uint16_t free[kLast + 1];
+    for (uint32_t place = 0, n = 0; place < size_; ++place) {
+      free[n] = static_cast<uint16_t>(place);
+      const bool is_free = !taken_[place];
+      taken_[place] = static_cast<uint8_t>(n);  // from now on a free place's number
+      n += is_free;
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint32_t inverse = inverses_[walkers[i].skip], back = size_ - walkers[i].at;
+      for (uint32_t k = 0; k < kLast; ++k)
+        turns_[i][k] = static_cast<int16_t>(modulo((free[k] + back) * inverse));
+    }
+  }
+  void take_least(const Walker& w, const int16_t* turns, uint32_t count) noexcept {
+    int16_t least = kNever;
+    for (uint32_t k = 0; k < kLast; ++k) least = std::min(least, turns[k]);
+    const uint32_t place = modulo(w.at + static_cast<uint32_t>(least) * w.skip);
+    places_[place] = static_cast<uint16_t>(w.index);
+    const uint32_t number = taken_[place];
+    for (uint32_t i = 0; i < count; ++i) turns_[i][number] = kNever;
+  }
+
+  uint16_t* const places_;
+  const uint32_t size_;
+  const uint64_t reciprocal_;
+  const uint16_t* const inverses_;
+  uint8_t taken_[kSmall];
+  alignas(16) int16_t turns_[kFew][kLast];
+};
+
 }  // namespace
 
 uint32_t maglev_size(uint32_t endpoints) noexcept {
@@ -110,6 +217,10 @@ void maglev_fill(MaglevEndpoint* endpoints, uint32_t count, uint64_t seed, uint3
   }
   check(lightest > 0, "an endpoint on the ring has a weight");
   if (heaviest != lightest) return fill_weighted(ring, walkers, made, heaviest);
+  static const Inverses inverses;
+  const uint16_t* of_size = inverses.of(size);
+  if (of_size != nullptr && made > 1 && made <= kFew)
+    return SmallRing(places, size, of_size).fill(walkers, made);
   for (uint32_t filled = 0; filled < size;)
     for (uint32_t i = 0; i < made && filled < size; ++i, ++filled) ring.claim(walkers[i]);
 }

@@ -66,6 +66,30 @@ TEST(Maglev, TheOrderOfTheListDoesNotMatter) {
   EXPECT_NE(ring_of(endpoints, 8, 8191), ring);  // another service's
 }
 
+// Section 3.4 of the paper word for word; the last places of small rings are found another way.
+TEST(Maglev, TheRingIsAsOneWalks) {
+  for (const uint32_t count : {2u, 3u, 5u, 10u, 20u, 40u, 41u}) {
+    for (uint64_t seed = 0; seed < 40; ++seed) {
+      auto endpoints = many(count);
+      const uint32_t size = maglev_size(count);
+      const auto ring = ring_of(endpoints, seed, size);
+      std::sort(endpoints.begin(), endpoints.end(),
+                [](const auto& a, const auto& b) { return a.identity < b.identity; });
+      std::vector<uint16_t> walked(size, 0xffff);
+      std::vector<uint64_t> turn(count);
+      for (uint32_t filled = 0; filled < size; ++filled) {
+        const uint32_t i = filled % count;
+        const uint64_t h = mix_in(seed, endpoints[i].identity);
+        const uint64_t skip = mix_in(h, seed) % (size - 1) + 1;
+        const auto place = [&] { return (h % size + turn[i] * skip) % size; };
+        while (walked[place()] != 0xffff) ++turn[i];
+        walked[place()] = static_cast<uint16_t>(endpoints[i].index);
+      }
+      EXPECT_EQ(ring, walked) << count << " endpoints, seed " << seed;
+    }
+  }
+}
+
 // Rings as version 0.1 made them. All nodes must choose alike: these numbers may never change.
 TEST(Maglev, TheRingIsPublic) {
   constexpr struct {
