@@ -61,19 +61,21 @@ void EndpointSet::fill_ring() {
     const EndpointEntry& e = endpoints()[i];
     if (e.new_flow_weight() != 0) on_ring.push_back({identity(e), i, e.weight});
   }
-  numbers.resize(ring_size);
+  numbers.resize(ring_size + 1);
   maglev_fill(on_ring.data(), static_cast<uint32_t>(on_ring.size()), seed, ring_size,
               numbers.data());
+  numbers[ring_size] = 0;
+  const uint16_t* from = numbers.data();
   uint8_t* to = ring();
-  std::memset(to, 0, ring_bytes());
   if (place_shift == 2) {
-    for (uint32_t i = 0; i < ring_size; ++i)
-      to[i / 2] = static_cast<uint8_t>(to[i / 2] | numbers[i] << (i % 2 * 4));
+    for (uint32_t i = 0; i < ring_size; i += 2)
+      to[i / 2] = static_cast<uint8_t>(from[i] | from[i + 1] << 4);
   } else if (place_shift == 3) {
-    for (uint32_t i = 0; i < ring_size; ++i) to[i] = static_cast<uint8_t>(numbers[i]);
+    for (uint32_t i = 0; i < ring_size; ++i) to[i] = static_cast<uint8_t>(from[i]);
   } else {
-    std::memcpy(to, numbers.data(), size_t{2} * ring_size);
+    std::memcpy(to, from, size_t{2} * ring_size);
   }
+  to[ring_bytes() - 1] = 0;
 }
 
 }  // namespace nodeplane
