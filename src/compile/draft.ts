@@ -107,8 +107,6 @@ export class Draft {
   readonly #was = new Map<Service, Named>();
   readonly #gone: Named[] = [];
   readonly #echoes = new Map<string, Echo<ServiceId> | null>();
-  /** Ids of services and echoes that were nobody's. */
-  readonly #fresh = new Set<number>();
   readonly #networks: string[];
   #zones: string[];
 
@@ -172,23 +170,26 @@ export class Draft {
 
   /** What commit will name. Who keeps ids in a file writes these before the tables are published. */
   *fresh(): Iterable<Naming> {
-    const { networks, zones, remembered } = this.names;
+    const { networks, zones, echoes, remembered } = this.names;
     for (let id = networks.length; id < this.#networks.length; id++)
       yield { kind: "network", key: this.#networks[id] as string, id };
     for (const [id, key] of this.#zones.entries())
       if (zones[id] !== key) yield { kind: "zone", key, id };
     for (const [service, named] of this.#next) {
       const name = nameOf(service);
-      if (this.#fresh.has(named.id)) yield { kind: "service", key: name, id: named.id };
-      for (const i of without(named, this.#was.get(service))) {
+      const was = this.#was.get(service);
+      if (!was && !remembered.service.has(name)) yield { kind: "service", key: name, id: named.id };
+      for (const i of without(named, was)) {
         const key = endpointName(name, named.endpoints[i] as Endpoint);
         if (!remembered.endpoint.has(key))
           yield { kind: "endpoint", key, id: named.ids[i] as EndpointId };
       }
     }
-    for (const [address, echo] of this.#echoes)
-      if (echo && this.#fresh.has(echo.id))
-        yield { kind: "service", key: echoName(address), id: echo.id };
+    for (const [address, echo] of this.#echoes) {
+      const key = echoName(address);
+      if (echo && !echoes.has(address) && !remembered.service.has(key))
+        yield { kind: "service", key, id: echo.id };
+    }
   }
 
   /** What commit gives back, to be asked before it. */
@@ -253,10 +254,7 @@ export class Draft {
   #serviceId(name: () => string): ServiceId {
     const { service } = this.names.remembered;
     const known = service.size > 0 ? service.get(name()) : undefined;
-    if (known !== undefined) return known as ServiceId;
-    const id = this.ids.service.take() as ServiceId;
-    this.#fresh.add(id);
-    return id;
+    return (known ?? this.ids.service.take()) as ServiceId;
   }
 
   /** How many echoes more there are then. */

@@ -1,7 +1,11 @@
 // FNV-1a, 64 bits (Fowler, Noll, Vo; draft-eastlake-fnv section 6) of a text's UTF-8, in two halves:
 // BigInt would cost a hundred times as much. The prime is 2^40 + 0x1b3.
 const encoder = new TextEncoder();
-const isAscii = (text: string): boolean => /^\p{ASCII}*$/u.test(text);
+function isAscii(text: string): boolean {
+  let bits = 0;
+  for (let i = 0; i < text.length; i++) bits |= text.charCodeAt(i);
+  return bits < 0x80;
+}
 
 export function fnv1a64(text: string): bigint {
   const bytes = isAscii(text) ? null : encoder.encode(text);
