@@ -23,7 +23,7 @@ const memoryGoal = { atMost: 160 };
 const changeSamples = 15;
 
 /** The same with one endpoint of the service in the middle gone. */
-function oneChanged(model: Model): Model {
+export function oneChanged(model: Model): Model {
   const services = [...model.services];
   const middle = services.length >> 1;
   const service = services[middle] as Service;

@@ -3,6 +3,7 @@ import { churn } from "./churn.js";
 import { control } from "./control.js";
 import { copy } from "./copy.js";
 import { flows } from "./flows.js";
+import { gap } from "./gap.js";
 import { kernels } from "./kernels.js";
 import { memif } from "./memif.js";
 import { newFlows } from "./new_flows.js";
@@ -30,6 +31,7 @@ export const questions: readonly Question[] = [
   vethConnections,
   vethBulk,
   control,
+  gap,
   restart,
   kernels,
 ];

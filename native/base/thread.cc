@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,6 +47,12 @@ void thread_wake(int fd) noexcept {
 }
 
 void thread_pause(int ms) noexcept { poll(nullptr, 0, ms); }
+
+uint64_t thread_preempted() noexcept {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return static_cast<uint64_t>(usage.ru_nivcsw);
+}
 
 void thread_sleep(const int* fds, uint32_t count, int ms) noexcept {
   constexpr uint32_t kMax = 512;

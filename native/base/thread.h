@@ -12,6 +12,8 @@ int thread_event() noexcept;
 void thread_event_close(int fd) noexcept;
 void thread_wake(int fd) noexcept;
 void thread_pause(int ms) noexcept;
+// How often the calling thread lost its core to another one so far.
+uint64_t thread_preempted() noexcept;
 // Sleeps until one of the descriptors is readable or the time is up. The first is an eventfd and is
 // emptied.
 void thread_sleep(const int* fds, uint32_t count, int ms) noexcept;

@@ -84,7 +84,8 @@ class Plane {
   const FlowFile* flow_file() const { return flow_file_.get(); }
   const FlowRestored& restored() const { return restored_; }
   double restore_ms() const { return restore_ms_; }
-  const Tables* tables() const { return tables_.get(); }
+  // As a worker takes them, that has just passed a quiescent point.
+  const Tables* tables() const { return shared_.tables.load(std::memory_order_seq_cst); }
   bool running() const { return running_; }
   Time clock() const { return replayed_ ? replay_time_ : time_now(); }
 

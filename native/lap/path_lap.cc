@@ -60,6 +60,7 @@ std::unique_ptr<PathLap> PathLap::create(Plane& plane, Options options, std::str
 }
 
 PathLap::~PathLap() {
+  end_turns();
   if (floor_) memory_unmap(floor_, floor_bytes_);
 }
 

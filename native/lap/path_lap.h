@@ -2,9 +2,11 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lap/lap_hand.h"
+#include "peer/histogram.h"
 
 namespace nodeplane {
 
@@ -38,6 +40,13 @@ class PathLap {
     Way way = Way::kForward;
   };
 
+  // Turns of a worker at work: a batch, a quiescent point, expiry.
+  struct Turns {
+    Histogram ns;
+    uint64_t preempted = 0;  // turns in which another thread got the core; not in `ns`
+    uint64_t expired = 0;
+  };
+
   // Opens the flows (SYN, SYN-ACK, ACK) through the corridor itself, spread over the services in
   // turn, as worker 0. Null with a reason.
   static std::unique_ptr<PathLap> create(Plane& plane, Options options, std::string* error);
@@ -50,6 +59,11 @@ class PathLap {
   // each time. Nanoseconds of each worker.
   std::vector<double> together(What what, const std::vector<Draw>& draws,
                                const std::vector<int>& cores, uint32_t laps);
+  // Worker 0 at work on a thread of its own, for `seconds` of turns at least and until end_turns, while
+  // `expiring` flows a second come to their end. The plane may publish meanwhile; no other laps then.
+  void begin_turns(double seconds, uint32_t expiring, int core);
+  std::unique_ptr<Turns> end_turns();  // null: none were begun
+  bool at_work() const noexcept { return turns_ != nullptr; }
   // Packets of the last lap or laps that did not leave as they should: must be 0.
   uint32_t strays() const noexcept;
   std::string drops() const;  // names and counts since the beginning, for an error's text
@@ -68,6 +82,9 @@ class PathLap {
   void walk_known(LapHand& hand, const Draw& draw) noexcept;
   void walk_new(LapHand& hand, What what) noexcept;
   void clear_away(LapHand& hand, What what) noexcept;
+  void work(double seconds, uint32_t expiring) noexcept;
+  void doom(LapHand& hand, uint32_t count, uint32_t per_second) noexcept;
+  uint64_t take_turns(LapHand& hand) noexcept;
   void draw_lines(LapHand& hand) const noexcept;
   void read_floor(const LapHand& hand) const noexcept;
   void cool() const noexcept;
@@ -77,6 +94,9 @@ class PathLap {
   std::vector<std::unique_ptr<LapHand>> hands_;  // by worker
   std::vector<Service> endpoints_;               // by flow, where each was sent
   std::atomic<uint32_t> next_flow_{0};           // number of a flow never seen
+  std::unique_ptr<Turns> turns_;                 // of the thread at work
+  std::thread thread_;
+  std::atomic<bool> is_ending_{false};
   Time clock_ = 0;
   uint8_t* floor_ = nullptr;
   size_t floor_bytes_ = 0;

@@ -31,6 +31,8 @@ Napi::Function LapObject::define(Napi::Env env) {
   return DefineClass(
       env, "PathLap",
       {InstanceMethod<&LapObject::lap>("lap"), InstanceMethod<&LapObject::together>("together"),
+       InstanceMethod<&LapObject::begin_turns>("beginTurns"),
+       InstanceMethod<&LapObject::end_turns>("endTurns"),
        InstanceMethod<&LapObject::close>("close")});
 }
 
@@ -54,6 +56,11 @@ LapObject::LapObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LapObjec
   if (!lap_) throw Napi::Error::New(env, error);
 }
 
+void LapObject::check_free(Napi::Env env) const {
+  if (!lap_) throw Napi::Error::New(env, "the lap is closed");
+  if (lap_->at_work()) throw Napi::Error::New(env, "the lap's worker is at work");
+}
+
 void LapObject::check_strays(Napi::Env env) const {
   if (lap_->strays() != 0)
     throw Napi::Error::New(
@@ -63,7 +70,7 @@ void LapObject::check_strays(Napi::Env env) const {
 // (what): nanoseconds per packet, or per new connection, of one lap over new packets.
 Napi::Value LapObject::lap(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (!lap_) throw Napi::Error::New(env, "the lap is closed");
+  check_free(env);
   const double ns = lap_->lap(what_of(info[0]));
   check_strays(env);
   return Napi::Number::New(env, ns);
@@ -72,7 +79,7 @@ Napi::Value LapObject::lap(const Napi::CallbackInfo& info) {
 // (what, draws, cores, laps): the same of each worker.
 Napi::Value LapObject::together(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (!lap_) throw Napi::Error::New(env, "the lap is closed");
+  check_free(env);
   std::vector<PathLap::Draw> draws;
   std::vector<int> cores;
   const auto wanted = info[1].As<Napi::Array>(), on = info[2].As<Napi::Array>();
@@ -86,6 +93,33 @@ Napi::Value LapObject::together(const Napi::CallbackInfo& info) {
   const auto result = Napi::Array::New(env, ns.size());
   for (uint32_t i = 0; i < ns.size(); ++i) result.Set(i, ns[i]);
   return result;
+}
+
+// (seconds, expiring, core): a worker is at work until endTurns.
+Napi::Value LapObject::begin_turns(const Napi::CallbackInfo& info) {
+  check_free(info.Env());
+  lap_->begin_turns(info[0].As<Napi::Number>().DoubleValue(),
+                    info[1].As<Napi::Number>().Uint32Value(),
+                    info[2].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
+// How long its turns took, ns.
+Napi::Value LapObject::end_turns(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const auto turns = lap_ ? lap_->end_turns() : nullptr;
+  if (!turns) throw Napi::Error::New(env, "the lap's worker is not at work");
+  check_strays(env);
+  Napi::Object o = Napi::Object::New(env);
+  const auto set = [&](const char* name, uint64_t n) { o.Set(name, static_cast<double>(n)); };
+  set("count", turns->ns.count());
+  set("preempted", turns->preempted);
+  set("expired", turns->expired);
+  set("p50", turns->ns.quantile(0.5));
+  set("p99", turns->ns.quantile(0.99));
+  set("p9999", turns->ns.quantile(0.9999));
+  set("max", turns->ns.max());
+  return o;
 }
 
 Napi::Value LapObject::close(const Napi::CallbackInfo& info) {

@@ -16,7 +16,10 @@ class LapObject : public Napi::ObjectWrap<LapObject> {
  private:
   Napi::Value lap(const Napi::CallbackInfo& info);
   Napi::Value together(const Napi::CallbackInfo& info);
+  Napi::Value begin_turns(const Napi::CallbackInfo& info);
+  Napi::Value end_turns(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
+  void check_free(Napi::Env env) const;
   void check_strays(Napi::Env env) const;
 
   std::shared_ptr<Plane> plane_;  // outlives the lap that borrows it

@@ -182,12 +182,28 @@ export interface LapDraw {
   way: "forward" | "backward" | "both";
 }
 
+/** Of a worker at work, ns; quantiles are at most 1/128 too large. */
+export interface LapTurns {
+  count: number;
+  /** Turns in which another thread got the core; counted nowhere else. */
+  preempted: number;
+  expired: number;
+  p50: number;
+  p99: number;
+  p9999: number;
+  max: number;
+}
+
 /** The corridor in memory, for bench/. Throws when a packet of a lap does not leave as it should. */
 export interface NativeLap {
   /** Nanoseconds per packet, or per new connection, of one lap over newly drawn packets. */
   lap(what: LapWhat): number;
   /** The same of several workers at once, worker i on core cores[i], `laps` times. */
   together(what: LapWhat, draws: LapDraw[], cores: number[], laps: number): number[];
+  /** On a thread of its own, for `seconds` at least and until endTurns; so many flows expire a second. */
+  beginTurns(seconds: number, expiring: number, core: number): void;
+  /** Waits for its end. */
+  endTurns(): LapTurns;
   close(): void;
 }
 

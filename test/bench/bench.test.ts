@@ -1,5 +1,7 @@
 // The bench runner, and that the laps of bench path lose no packet. Speed is not tested.
+import { cpus } from "node:os";
 import t from "tap";
+import { gap } from "../../bench/gap.js";
 import { type Goal, verdict } from "../../bench/goal.js";
 import { machineFacts } from "../../bench/machine.js";
 import { benchModel, packServices } from "../../bench/model.js";
@@ -93,7 +95,7 @@ for (const family of [4, 6] as const) {
     const model = await benchModel({
       family,
       flows: 2000,
-      services: 3,
+      services: 4,
       workers: 2,
       room: true,
       name: `lap-test-${family}`,
@@ -119,7 +121,60 @@ for (const family of [4, 6] as const) {
       const ns = lap.together(what, draws, [-1, -1], 2);
       t.ok(ns.length === 2 && ns.every((each) => each > 0), `${what}, two workers`);
     }
+    lap.beginTurns(0.05, 200_000, -1);
+    t.throws(() => lap.lap("corridor"), /at work/);
+    t.throws(() => lap.beginTurns(0.05, 0, -1), /at work/);
+    const turns = lap.endTurns();
+    t.ok(turns.count * turns.p50 > 0 && turns.max >= turns.p9999 && turns.p9999 >= turns.p50);
+    // All that were doomed, in whole laps, but for those of the last tick or two.
+    t.ok(turns.expired > 2 * 256 && turns.expired <= 2 * 8192, `${turns.expired} expired`);
+    t.equal(live(), 2000, "whoever was hit stays");
+    lap.beginTurns(0.05, 0, -1);
+    // No flow is sent to the last service.
+    const fewer = { ...model, services: model.services.slice(0, 3) };
+    const generation = dataplane.info().generation;
+    for (let i = 0; i < 20; i++) dataplane.apply(i % 2 ? model : fewer);
+    t.equal(lap.endTurns().expired, 0, "published under a worker at work, no packet astray");
+    t.equal(dataplane.info().generation, generation + 20);
+    t.throws(() => lap.endTurns(), /not at work/);
     lap.close();
     t.equal(dataplane.close(), true, "no frame is missing");
   });
 }
+
+t.test("bench gap, briefly: every kind with its figures, goals on what is added", async (t) => {
+  let rounds = 0;
+  const report = await gap.run({ isFull: false, rounds: 1, progress: () => rounds++ });
+  t.equal(rounds, 1);
+  if (cpus().length < 2) return t.match(report.cases, [{ skipped: /two cores/ }]);
+  const found = report.cases.flatMap((c) => ("skipped" in c ? [] : [c]));
+  const names = ["alone", "expiry", "one service changes", "transaction"];
+  for (const name of names) {
+    const own = found.filter((c) => c.subject === name);
+    t.same(
+      own.map((c) => c.parameters.figure),
+      ["p50", "p99", "p99.99", "longest"],
+    );
+    const values = own.map((c) => c.median);
+    t.ok(values[0] && values[0] > 0, name);
+    t.same(
+      values,
+      [...values].sort((a, b) => a - b),
+      "no quantile is below a smaller one",
+    );
+  }
+  const judged = found.filter((c) => c.goal);
+  t.same(
+    judged.map((c) => [c.subject, c.parameters.figure, c.goal]),
+    [
+      ["expiry: added", "p99.99", { atMost: 100 }],
+      ["one service changes: added", "longest", { atMost: 100 }],
+      ["transaction: added", "longest", { atMost: 100 }],
+    ],
+  );
+  const of = (subject: string) =>
+    found.find((c) => c.subject === subject && c.parameters.figure === "longest");
+  const longer = (of("transaction")?.median ?? 0) - (of("alone")?.median ?? 0);
+  t.equal(judged[2]?.median, longer);
+  t.match(report.notes?.[1], /expiry: \d+ turns, [1-9]\d* flows expired/);
+});
