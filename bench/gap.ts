@@ -39,7 +39,7 @@ function shapeOf({ isFull, rounds }: QuestionOptions): Shape {
   const known = 1_000_000;
   return isFull
     ? { known, services: 200_000, seconds: 1, rounds: rounds ?? 31 }
-    : { known, services: 100_000, seconds: 0.25, rounds: rounds ?? 15 };
+    : { known, services: 100_000, seconds: 0.15, rounds: rounds ?? 15 };
 }
 
 interface Bench {

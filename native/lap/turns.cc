@@ -1,4 +1,6 @@
 // A worker at work, turn by turn.
+#include <algorithm>
+
 #include "base/thread.h"
 #include "lap/path_lap.h"
 
@@ -29,6 +31,15 @@ void PathLap::doom(LapHand& hand, uint32_t count, uint32_t per_second) noexcept 
     }
   }
   hand.clock = began + kHalfOpenDue;
+}
+
+// One packet of each known flow: whoever was long not seen, or not since a publish, walks the stages.
+void PathLap::meet_all(LapHand& hand) noexcept {
+  for (uint32_t done = 0; done < options_.flows; done += kBatchSize) {
+    const uint32_t n = std::min(kBatchSize, options_.flows - done);
+    for (uint32_t i = 0; i < n; ++i) lay(hand, hand.frames()[i], done + i, kTcpAck);
+    hand.strays += n - hand.walk(hand.frames(), n, kClientPort, kEndpointPort);
+  }
 }
 
 // Over newly laid packets of known flows. The clock is that of the turns which count: nothing else
@@ -66,6 +77,7 @@ void PathLap::work(double seconds, uint32_t expiring) noexcept {
   const auto count = [&] { return plane_->flows4().live() + plane_->flows6().live(); };
   if (expiring > 0) doom(hand, static_cast<uint32_t>(seconds * expiring), expiring);
   const uint32_t before = count();
+  meet_all(hand);
   const auto least = static_cast<uint64_t>(seconds * kSecond);
   for (uint64_t spent = 0; spent < least || !is_ending_.load(std::memory_order_relaxed);)
     spent += take_turns(hand);
