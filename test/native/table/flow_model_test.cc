@@ -43,7 +43,7 @@ constexpr uint8_t kFlagChoices[] = {kTcpAck,           kTcpAck,           kTcpAc
 
 template <class F>
 void play(uint32_t seed) {
-  constexpr uint32_t kFlows = 3000, kCapacity = 1000, kSteps = kSanitized ? 15000 : 60000;
+  constexpr uint32_t kFlows = 3000, kCapacity = 1000, kSteps = test::kSanitized ? 15000 : 60000;
   constexpr Time kLate = 140 * kMillisecond;  // two ticks of the wheel
   Epochs epochs;
   auto t = make_table<F>(epochs, kCapacity);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "base/thread.h"
 #include "packet/place.h"
 #include "support/corridor_kit.h"
@@ -13,19 +15,18 @@ namespace {
 
 constexpr uint32_t kLarge = 16, kPieces = 64, kPieceBytes = 100;
 
-// Gives one batch of large TCP packets to the virtual address; counts what is transmitted.
+// Gives so many large TCP packets to the virtual address; counts what is transmitted.
 class LargePort : public NullPort {
  public:
-  LargePort(PortCaps caps, bool gives) : NullPort(std::move(caps)), gives_(gives) {}
+  LargePort(PortCaps caps, uint32_t gives) : NullPort(std::move(caps)), gives(gives) {}
   uint32_t receive(uint32_t, Packet* packets, uint32_t, FrameCache& frames,
                    Counters&) noexcept override {
-    if (!gives_) return 0;
-    gives_ = false;
+    const uint32_t count = std::exchange(gives, 0);
     Ip4 ip;
     ip.protocol = kProtocolTcp;
     const Bytes bytes =
         eth(0x0800, ipv4(ip, tcp(40000, 80, kTcpAck, zeros(kPieces * kPieceBytes))));
-    for (uint32_t i = 0; i < kLarge; ++i) {
+    for (uint32_t i = 0; i < count; ++i) {
       packets[i] = Packet{};
       EXPECT_TRUE(
           place_bytes(packets[i], frames, bytes.data(), static_cast<uint32_t>(bytes.size())));
@@ -33,7 +34,7 @@ class LargePort : public NullPort {
       packets[i].gso = Gso::kTcp4;
       packets[i].gso_size = kPieceBytes;
     }
-    return kLarge;
+    return count;
   }
   uint32_t transmit(uint32_t, Packet* const* packets, uint32_t count,
                     FrameCache& frames) noexcept override {
@@ -41,32 +42,37 @@ class LargePort : public NullPort {
     sent += count;
     return count;
   }
-  uint32_t sent = 0;
-
- private:
-  bool gives_;
+  uint32_t gives, sent = 0;
 };
 
-// One worker over three ports, the first two of which a test may bring.
-struct Alone {
+// One worker, or two, over three ports, the first two of which a test may bring.
+struct Node {
   CorridorKit kit;
   Shared shared;
+  // Of worker 0 and of worker 1.
   std::unique_ptr<Counters> counters = std::make_unique<Counters>();
+  std::unique_ptr<Counters> others = std::make_unique<Counters>();
 
-  Alone(Port* first, Port* second) {
+  Node(Port* first, Port* second, uint32_t workers = 1)
+      : kit(false, true, CorridorKit::kCapacity, workers) {
+    shared.workers = workers;
     shared.arena = kit.arena.get();
     shared.epochs = &kit.epochs;
     shared.ports[0] = first ? first : kit.ports[0].get();
     shared.ports[1] = second ? second : kit.ports[1].get();
     shared.ports[2] = kit.ports[2].get();
     shared.port_count = 3;
-    shared.rings.resize(1);
-    shared.sleeping = std::make_unique<std::atomic<bool>[]>(1);
-    shared.wake_fds = {thread_event()};
+    shared.rings.resize(workers * workers);
+    for (auto& ring : shared.rings) ring = std::make_unique<Handover>();
+    shared.sleeping = std::make_unique<std::atomic<bool>[]>(workers);
+    for (uint32_t w = 0; w < workers; ++w) shared.wake_fds.push_back(thread_event());
     shared.tables.store(kit.tables.get());
-    std::memset(static_cast<void*>(counters.get()), 0, sizeof *counters);
+    for (Counters* c : {counters.get(), others.get()})
+      std::memset(static_cast<void*>(c), 0, sizeof *c);
   }
-  ~Alone() { thread_event_close(shared.wake_fds[0]); }
+  ~Node() {
+    for (const int fd : shared.wake_fds) thread_event_close(fd);
+  }
   // Connections whose time is up as soon as the clock ticks.
   void overdue(uint32_t count, Time now) {
     kit.flows4->set_timers(FlowTimers{});
@@ -76,14 +82,17 @@ struct Alone {
     }
   }
   uint32_t live() const { return kit.flows4->live(); }
+  uint64_t sum(Counter c) const {
+    return counters->counts[static_cast<uint32_t>(c)] + others->counts[static_cast<uint32_t>(c)];
+  }
   uint64_t drops(Drop d) const { return counters->drops[static_cast<uint32_t>(d)]; }
 };
 
 // As many packets in one list as segmentation may make: more than a batch ever received.
 TEST(Worker, SendsAListLongerThanABatch) {
   PortCaps caps;
-  LargePort in(caps, true), out(caps, false);
-  Alone node(&in, &out);
+  LargePort in(caps, kLarge), out(caps, 0);
+  Node node(&in, &out);
   {
     Worker worker(node.shared, 0, WorkerMode::kPolling, -1, node.counters.get());
     EXPECT_EQ(worker.turn(node.kit.now), kLarge);
@@ -96,6 +105,41 @@ TEST(Worker, SendsAListLongerThanABatch) {
   EXPECT_EQ(node.counters->counts[static_cast<uint32_t>(Counter::kSegmented)], kLarge * kPieces);
 }
 
+// Worker 1 owns the queue that worker 0's packets leave by, and does not turn for a while.
+TEST(Worker, RefusesWhatTheRingToAnotherCannotHold) {
+  PortCaps caps;
+  LargePort in(caps, kLarge), out(caps, 0);
+  Node node(&in, &out, 2);
+  static_assert(kLarge * kPieces == kHandoverSlots);
+  constexpr uint32_t kMore = 4;
+  {
+    Worker busy(node.shared, 0, WorkerMode::kPolling, -1, node.counters.get());
+    Worker idle(node.shared, 1, WorkerMode::kPolling, -1, node.others.get());
+    busy.turn(node.kit.now);
+    EXPECT_EQ(node.drops(Drop::kHandoverFull), 0u);
+    in.gives = kMore;
+    busy.turn(node.kit.now);
+    EXPECT_EQ(node.drops(Drop::kHandoverFull), kMore * kPieces);
+    EXPECT_EQ(out.sent, 0u);
+    while (idle.turn(node.kit.now) > 0) {
+    }
+    EXPECT_EQ(out.sent, kHandoverSlots);
+    in.gives = kMore;
+    busy.turn(node.kit.now);  // there is room again
+    idle.turn(node.kit.now);
+    busy.drain(node.kit.now);
+    idle.drain(node.kit.now);
+  }
+  EXPECT_EQ(node.drops(Drop::kHandoverFull), kMore * kPieces);
+  EXPECT_EQ(node.sum(Counter::kHandedOver), kHandoverSlots + kMore * kPieces);
+  EXPECT_EQ(node.sum(Counter::kPacketsOut), out.sent);
+  EXPECT_EQ(out.sent, kHandoverSlots + kMore * kPieces);
+  EXPECT_EQ(node.sum(Counter::kPacketsIn) + node.sum(Counter::kOriginated),
+            node.sum(Counter::kPacketsOut) + node.sum(Counter::kConsumed) +
+                node.drops(Drop::kHandoverFull));
+  EXPECT_EQ(node.sum(Counter::kFramesTaken), node.sum(Counter::kFramesGiven));
+}
+
 // Is asked to wake its worker before that one sleeps; counts how often connections were overdue then.
 class BellPort : public NullPort {
  public:
@@ -105,14 +149,14 @@ class BellPort : public NullPort {
     if (node->live() > 0) overslept.fetch_add(1);
     return true;
   }
-  const Alone* node = nullptr;
+  const Node* node = nullptr;
   std::atomic<uint32_t> sleeps{0}, overslept{0};
 };
 
 constexpr Time kTick = Time{1} << FlowWheel::kTickShift;
 
 TEST(Worker, SaysThatConnectionsAreOverdue) {
-  Alone node(nullptr, nullptr);
+  Node node(nullptr, nullptr);
   node.overdue(1000, node.kit.now);
   Worker worker(node.shared, 0, WorkerMode::kInterrupt, -1, node.counters.get());
   const Time then = node.kit.now + 2 * kTick;
@@ -126,7 +170,7 @@ class WorkerSleeps : public testing::TestWithParam<WorkerMode> {};
 
 TEST_P(WorkerSleeps, OnlyWhenNoConnectionIsOverdue) {
   BellPort bell;
-  Alone node(&bell, nullptr);
+  Node node(&bell, nullptr);
   bell.node = &node;
   node.overdue(4000, time_now());
   std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kTick));  // the clock is the real one
