@@ -123,7 +123,10 @@ def refusals():
 def limits():
     """A table that fills up, ports that run out and an error limit reached inside one batch."""
     syns = [at(1000 + i, "S") for i in range(200)]
-    agree({**PLAIN, "flows": {"capacity": 100}}, WEB, syns + syns)
+    # Established ones, so that none gives way to another.
+    opened = [p for i in range(100) for p in (at(1000 + i, "S"), answer(1000 + i, "SA"), at(1000 + i, "A"))]
+    found = agree({**PLAIN, "flows": {"capacity": 100}}, WEB, opened + syns[100:] + syns[100:])
+    same((found["drops"]["flow_table_full"], len(found["flows"])), (200, 100), "a full table")
     agree(config(nat={"ports": "2000-2049"}), WEB, syns + syns)
     # Packets of one connection take a port each before it is known that one is enough.
     found = agree(config(nat={"ports": "2000-2009"}), WEB, [at(1000, "S")] * 100 + syns[1:12])
