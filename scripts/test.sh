@@ -122,16 +122,37 @@ native_tests() {
 }
 
 # One build for the native tests and the addon with AddressSanitizer.
-asan_tests() {
+asan_build() {
   node scripts/gyp-build.mjs build/addon-asan --config RelWithDebInfo --CDNODEPLANE_TESTS=ON \
-    --CDNODEPLANE_SANITIZE=address,undefined --CDNODEPLANE_MODULE_DIR="$PWD/build/addon-asan/module" &&
-    native addon-asan '*'
+    --CDNODEPLANE_SANITIZE=address,undefined --CDNODEPLANE_MODULE_DIR="$PWD/build/addon-asan/module"
+}
+tsan_build() {
+  build tsan nodeplane_tests -DNODEPLANE_TESTS=ON -DNODEPLANE_SANITIZE=thread
+}
+fuzz_build() {
+  build fuzz all -DNODEPLANE_FUZZ=ON -DNODEPLANE_SANITIZE=address,undefined \
+    -DCMAKE_CXX_COMPILER=clang++
 }
 
-tsan_tests() {
-  build tsan nodeplane_tests -DNODEPLANE_TESTS=ON -DNODEPLANE_SANITIZE=thread &&
-    native tsan '*Concurrent*'
+# The builds of later steps, behind everybody else, while tests run that mostly wait.
+builds=
+build_ahead() {
+  [[ -z $only ]] && ((!quick)) || return 0
+  (
+    renice -n 19 $BASHPID
+    asan_build
+    tsan_build
+    fuzz_build
+  ) >$results/builds.log 2>&1 </dev/null &
+  builds=$!
 }
+built() { # what a step needs; a failed build is tried, and told, again
+  [[ -z $builds ]] || wait "$builds"
+  "$1"
+}
+
+asan_tests() { built asan_build && native addon-asan '*'; }
+tsan_tests() { built tsan_build && native tsan '*Concurrent*'; }
 
 tests_in() { # folder: the compiled form of the tests that are in the sources now
   find "$@" -name '*.test.ts' | sort | sed 's|^|build/js/|; s|ts$|js|'
@@ -151,8 +172,7 @@ asan_addon() {
 }
 
 fuzz() {
-  build fuzz all -DNODEPLANE_FUZZ=ON -DNODEPLANE_SANITIZE=address,undefined \
-    -DCMAKE_CXX_COMPILER=clang++ || return
+  built fuzz_build || return
   # Side by side; each one's findings stay in $results.
   local source name run status=0 runs=()
   for source in test/fuzz/*_fuzz.cc; do
@@ -182,15 +202,7 @@ step biome npx --no-install biome check .
 step clang-format scripts/clang-format.sh --dry-run -Werror
 step rooms node scripts/check-rooms.mjs
 step tsc npm run --silent build:js
-step native native_tests
-step instructions node build/js/bench/instructions.js
-if ((!quick)); then
-  step asan asan_tests
-  step tsan tsan_tests
-  step asan-addon asan_addon
-fi
-# shellcheck disable=SC2046
-step tap tap "$jobs" $(tests_in test | grep -vE '/test/(story|net|memif)/')
+build_ahead
 # shellcheck disable=SC2046
 step story tap 1 $(tests_in test/story)
 # shellcheck disable=SC2046
@@ -200,6 +212,15 @@ if root; then
   step net tap 1 $(tests_in test/net)
 else
   skip net "network namespaces need root"
+fi
+step native native_tests
+step instructions node build/js/bench/instructions.js
+# shellcheck disable=SC2046
+step tap tap "$jobs" $(tests_in test | grep -vE '/test/(story|net|memif)/')
+if ((!quick)); then
+  step asan asan_tests
+  step tsan tsan_tests
+  step asan-addon asan_addon
 fi
 ((quick)) || step fuzz fuzz
 
