@@ -1,29 +1,11 @@
 // bench veth: a node between a client and its endpoints, by the kernel's ways and by ours. For all
 // the same generator and sink (veth_peer.ts), one core for the node, the other for all else.
-import { messageOf } from "../src/kit/error.js";
 import type { Goal } from "./goal.js";
-import type { Question } from "./questions.js";
 import { ratios } from "./ratio.js";
-import {
-  type Measured,
-  machineFacts,
-  type Parameters,
-  type Report,
-  type Skipped,
-} from "./report.js";
+import type { Measured, Parameters, Skipped } from "./report.js";
+import { type Entry, find } from "./veth_entry.js";
 import { deferSink } from "./veth_net.js";
-import { needsRoot } from "./veth_peers.js";
-import {
-  type Entry,
-  figureCase,
-  find,
-  inRounds,
-  samplesOf,
-  secondsMax,
-  take,
-  type Wish,
-  withSubjects,
-} from "./veth_series.js";
+import { each, type SeriesPlan, seriesQuestion, serviceCounts } from "./veth_series.js";
 import { isBare, type SampleWish } from "./veth_subjects.js";
 
 const bytes = 64;
@@ -43,21 +25,15 @@ const mpps = "Mpps";
 const perCpu = "Mpps per CPU second";
 const machineCost = "ns machine CPU/packet";
 
-interface Plan {
-  readonly wishes: readonly Wish[];
+interface Plan extends SeriesPlan {
   readonly flows: readonly number[];
   /** New flows are measured where there are at least so many services. */
   readonly newFrom: number;
-  readonly rounds: number;
-  readonly secondsMax: number;
   readonly pace: { readonly warmMs: number; readonly sampleMs: number };
 }
 
-function planOf(isFull: boolean, rounds: number | undefined): Plan {
-  const each = (name: Wish["name"], counts: readonly number[]): Wish[] =>
-    counts.map((services) => ({ name, services }));
-  const isShort = rounds === 1;
-  const counts = isFull ? [1, 1_000, 5_000, 10_000] : isShort ? [100] : [1, 1_000];
+function planOf(isFull: boolean, isShort: boolean): Plan {
+  const counts = serviceCounts(isFull, isShort);
   return {
     wishes: [
       ...each("forwarding", [0]),
@@ -70,14 +46,14 @@ function planOf(isFull: boolean, rounds: number | undefined): Plan {
     ],
     flows: isFull ? [1_000, 10_000] : [10_000],
     newFrom: isFull || isShort ? 1 : 1_000,
-    rounds: rounds ?? (isFull ? 25 : 15),
-    secondsMax: secondsMax(isFull, rounds, 95),
+    rounds: { full: 25, quick: 15 },
+    secondsMax: 95,
     pace: isShort ? { warmMs: 60, sampleMs: 60 } : { warmMs: 100, sampleMs: 150 },
   };
 }
 
 async function established(entry: Entry, wish: SampleWish, key: string): Promise<void> {
-  await take(entry, key, async () => {
+  await entry.take(key, async () => {
     const s = await entry.subject.sample(wish);
     return {
       values: {
@@ -104,7 +80,7 @@ async function visit(entry: Entry, round: number, plan: Plan): Promise<void> {
     deferSink(entry.subject.net, false);
   }
   if (round % calmEvery === 0)
-    await take(entry, "latency", async () => {
+    await entry.take("latency", async () => {
       const { latency, others } = await entry.subject.sample({
         flows: calmFlows,
         packetsPerSecond: calmRate,
@@ -130,14 +106,13 @@ function compared(
   goal?: Goal,
 ): (Measured | Skipped)[] {
   if (!ours || !theirs) return [];
-  if (samplesOf(ours, key, mpps).length === 0 || samplesOf(theirs, key, mpps).length === 0)
-    return [];
+  if (ours.samples(key, mpps).length === 0 || theirs.samples(key, mpps).length === 0) return [];
   return [mpps, perCpu].flatMap((figure) =>
     ratios(
       subject,
       { ...parameters, of: figure },
-      samplesOf(ours, key, figure),
-      samplesOf(theirs, key, figure),
+      ours.samples(key, figure),
+      theirs.samples(key, figure),
       goal,
     ),
   );
@@ -150,7 +125,7 @@ function casesOf(entries: readonly Entry[], plan: Plan): (Measured | Skipped)[] 
     for (const entry of entries) {
       const { services } = entry.subject;
       for (const figure of figures)
-        cases.push(...figureCase(entry, key, figure, { services, ...parameters, ...common }));
+        cases.push(...entry.cases(key, figure, { services, ...parameters, ...common }));
     }
   };
   for (const flows of plan.flows)
@@ -210,26 +185,13 @@ function casesOf(entries: readonly Entry[], plan: Plan): (Measured | Skipped)[] 
   return cases;
 }
 
-export const veth: Question = {
+export const veth = seriesQuestion<Plan>({
   name: "veth",
   about: "a node over veth: kube-proxy's nftables and iptables rules, XDP, and ours (root)",
-  async run({ isFull, rounds, progress }): Promise<Report> {
-    const question = "veth";
-    const unable = needsRoot();
-    if (unable) {
-      const skipped = { subject: "af_xdp", skipped: unable };
-      return { question, machine: machineFacts(), cases: [skipped] };
-    }
-    const plan = planOf(isFull, rounds);
-    try {
-      return await withSubjects(plan.wishes, "first", async (entries, skipped) => {
-        await inRounds(entries, { ...plan, progress }, (entry, round) => visit(entry, round, plan));
-        const port = entries.find((e) => e.subject.name === "af_xdp")?.subject.facts?.ports[0];
-        const cases = [...casesOf(entries, plan), ...skipped];
-        return { question, machine: machineFacts({ port: port ?? "" }), cases };
-      });
-    } catch (cause) {
-      throw new Error(`bench veth: ${messageOf(cause)}`, { cause });
-    }
-  },
-};
+  subject: "af_xdp",
+  programs: [],
+  outside: "first",
+  plan: planOf,
+  measure: (_, plan, rounds) => rounds((entry, round) => visit(entry, round, plan)),
+  cases: casesOf,
+});

@@ -2,26 +2,14 @@
 // the way keeps it.
 import { execFile } from "node:child_process";
 import { messageOf } from "../src/kit/error.js";
-import type { Question } from "./questions.js";
 import { ratios } from "./ratio.js";
-import { type Measured, machineFacts, type Report, type Skipped } from "./report.js";
+import type { Measured, Skipped } from "./report.js";
+import { type Entry, find } from "./veth_entry.js";
 import { addQueues, allowLarge, backendAddresses, outsideCore } from "./veth_net.js";
-import { isInstalled, needsRoot } from "./veth_peers.js";
-import {
-  type Entry,
-  figureCase,
-  find,
-  inRounds,
-  samplesOf,
-  secondsMax,
-  take,
-  type Wish,
-  withSubjects,
-} from "./veth_series.js";
+import { type SeriesPlan, seriesQuestion, type Wish } from "./veth_series.js";
 import { bulk } from "./veth_services.js";
 import { isBare, type Subject } from "./veth_subjects.js";
 
-const question = "veth_bulk";
 const services = 1_000;
 const goal = 0.5;
 const key = "bulk";
@@ -37,6 +25,11 @@ const wishesOf = (isFull: boolean): Wish[] => {
     services: name === "forwarding" ? 0 : services,
   }));
 };
+
+interface Plan extends SeriesPlan {
+  /** What iperf3 is to send. */
+  readonly amount: readonly string[];
+}
 
 interface Iperf {
   readonly error?: string;
@@ -78,9 +71,9 @@ async function serve(subject: Subject): Promise<void> {
   throw new Error(`iperf3 through ${subject.name}: ${why}`);
 }
 
-async function visit(entry: Entry, isShort: boolean): Promise<void> {
-  await take(entry, key, async () => {
-    const { error, end } = await transfer(entry.subject, isShort ? ["-n", "64M"] : ["-t", "1"]);
+async function visit(entry: Entry, amount: readonly string[]): Promise<void> {
+  await entry.take(key, async () => {
+    const { error, end } = await transfer(entry.subject, amount);
     if (error || !end) throw new Error(`iperf3 through ${entry.subject.name}: ${error}`);
     const values = {
       [rate]: end.sum_received.bits_per_second / 1e9,
@@ -101,7 +94,7 @@ function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
     const { services } = entry.subject;
     const parameters = { services, ...(hasQueues(entry, entries) ? { qdisc: "pfifo" } : {}) };
     for (const figure of [rate, resent])
-      cases.push(...figureCase(entry, key, figure, { ...parameters, ...common }));
+      cases.push(...entry.cases(key, figure, { ...parameters, ...common }));
   }
   const theirs = find(entries, "nftables", services);
   for (const name of ["af_packet", "tap", "af_xdp"] as const) {
@@ -111,8 +104,8 @@ function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
       ...ratios(
         `${name} / nftables`,
         { services, ...common, of: rate },
-        samplesOf(ours, key, rate),
-        samplesOf(theirs, key, rate),
+        ours.samples(key, rate),
+        theirs.samples(key, rate),
         name === "af_xdp" ? undefined : { atLeast: goal },
       ),
     );
@@ -120,34 +113,28 @@ function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
   return cases;
 }
 
-export const vethBulk: Question = {
-  name: question,
+export const vethBulk = seriesQuestion<Plan>({
+  name: "veth_bulk",
   about:
     "one TCP connection of iperf3 over veth: kube-proxy's rules, af_xdp, af_packet, tap (root)",
-  async run({ isFull, rounds, progress }): Promise<Report> {
-    const unable = needsRoot() ?? (isInstalled("iperf3") ? undefined : "iperf3 is not installed");
-    if (unable) {
-      const skipped = { subject: "af_packet", skipped: unable };
-      return { question, machine: machineFacts(), cases: [skipped] };
+  subject: "af_packet",
+  programs: ["iperf3"],
+  outside: "equal",
+  plan: (isFull, isShort) => ({
+    wishes: wishesOf(isFull),
+    amount: isShort ? ["-n", "64M"] : ["-t", "1"],
+    rounds: { full: 25, quick: 15 },
+    secondsMax: 105,
+  }),
+  async measure(entries, { amount }, rounds) {
+    for (const { subject } of entries) {
+      if (subject.name !== "tap") allowLarge(subject.net);
+      await serve(subject);
     }
-    const plan = {
-      rounds: rounds ?? (isFull ? 25 : 15),
-      secondsMax: secondsMax(isFull, rounds, 105),
-    };
-    try {
-      return await withSubjects(wishesOf(isFull), "equal", async (entries, skipped) => {
-        for (const { subject } of entries) {
-          if (subject.name !== "tap") allowLarge(subject.net);
-          await serve(subject);
-        }
-        for (const entry of entries) {
-          if (hasQueues(entry, entries)) addQueues(entry.subject.net);
-        }
-        await inRounds(entries, { ...plan, progress }, (entry) => visit(entry, rounds === 1));
-        return { question, machine: machineFacts(), cases: [...casesOf(entries), ...skipped] };
-      });
-    } catch (cause) {
-      throw new Error(`bench ${question}: ${messageOf(cause)}`, { cause });
+    for (const entry of entries) {
+      if (hasQueues(entry, entries)) addQueues(entry.subject.net);
     }
+    await rounds((entry) => visit(entry, amount));
   },
-};
+  cases: casesOf,
+});

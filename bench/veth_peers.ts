@@ -8,8 +8,16 @@ const needs: Partial<Record<SubjectName, readonly string[]>> = {
   iptables: ["iptables-legacy-restore", "conntrack"],
 };
 
-export const isInstalled = (program: string): boolean =>
+const isInstalled = (program: string): boolean =>
   spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
+
+/** What of these is not there, said for people, if something is. */
+export function missing(programs: readonly string[]): string | undefined {
+  const gone = programs.filter((p) => !isInstalled(p));
+  return gone.length > 0
+    ? `${gone.join(", ")} not installed (scripts/setup.sh --bench)`
+    : undefined;
+}
 
 /** Why nothing of this can be measured, if so. */
 export const needsRoot = (): string | undefined =>
@@ -17,14 +25,10 @@ export const needsRoot = (): string | undefined =>
 
 /** Subjects that cannot be measured here, and why. */
 export function missingPrograms(): Map<SubjectName, string> {
-  const missing = new Map<SubjectName, string>();
+  const found = new Map<SubjectName, string>();
   for (const [subject, programs] of Object.entries(needs)) {
-    const gone = programs.filter((p) => !isInstalled(p));
-    if (gone.length > 0)
-      missing.set(
-        subject as SubjectName,
-        `${gone.join(", ")} not installed (scripts/setup.sh --bench)`,
-      );
+    const why = missing(programs);
+    if (why) found.set(subject as SubjectName, why);
   }
-  return missing;
+  return found;
 }

@@ -1,17 +1,12 @@
-// Samples of subjects over veth, round by round, and what is made of them.
-import { roundTrip, type Sample } from "./cores.js";
+// A question about a node over veth: its subjects, sampled round by round.
+import { messageOf } from "../src/kit/error.js";
 import { reasonOf } from "./programs.js";
-import { type Measured, measured, type Parameters, type Skipped } from "./report.js";
+import type { Question } from "./questions.js";
+import { type Measured, machineFacts, type Skipped } from "./report.js";
+import { Entry, find } from "./veth_entry.js";
 import type { Outside } from "./veth_net.js";
-import { missingPrograms } from "./veth_peers.js";
+import { missing, missingPrograms, needsRoot } from "./veth_peers.js";
 import { Subject, type SubjectName } from "./veth_subjects.js";
-
-/** A subject and what it is told apart by. */
-export interface Entry {
-  readonly subject: Subject;
-  /** Of each figure: one sample per round. */
-  readonly figures: Map<string, Sample[]>;
-}
 
 export interface Wish {
   readonly name: SubjectName;
@@ -19,21 +14,21 @@ export interface Wish {
 }
 
 /** Opens them one after another. Those that cannot be had here are skipped, with the reason. */
-export async function withSubjects<T>(
+async function withSubjects<T>(
   wishes: readonly Wish[],
   outside: Outside,
   use: (entries: Entry[], skipped: Skipped[]) => Promise<T>,
 ): Promise<T> {
   const entries: Entry[] = [];
   const skipped: Skipped[] = [];
-  const missing = missingPrograms();
+  const without = missingPrograms();
   try {
     for (const [i, { name, services }] of wishes.entries()) {
       try {
-        const why = missing.get(name);
+        const why = without.get(name);
         if (why) throw new Error(why);
         const subject = await Subject.open(name, services, i, outside);
-        entries.push({ subject, figures: new Map() });
+        entries.push(new Entry(subject));
       } catch (cause) {
         skipped.push({ subject: name, parameters: { services }, skipped: reasonOf(cause) });
       }
@@ -45,32 +40,7 @@ export async function withSubjects<T>(
   }
 }
 
-export interface Found {
-  readonly values: Readonly<Record<string, number>>;
-  /** What others took of the machine; figures of processor time are not theirs to disturb. */
-  readonly others: number;
-}
-
-const isOfTime = (figure: string): boolean => figure.includes("CPU");
-
-/** One sample of each figure, with the round trips around them. `key` tells kinds of samples apart. */
-export async function take(
-  entry: Entry,
-  key: string,
-  measure: () => Promise<Found>,
-): Promise<void> {
-  const before = roundTrip();
-  const { values, others } = await measure();
-  const roundTripNs = [before, roundTrip()] as const;
-  for (const [figure, value] of Object.entries(values)) {
-    const name = `${key} ${figure}`;
-    const samples = entry.figures.get(name) ?? [];
-    samples.push({ value, roundTripNs, others: isOfTime(figure) ? 0 : others });
-    entry.figures.set(name, samples);
-  }
-}
-
-export interface RoundOptions {
+interface RoundOptions {
   readonly rounds: number;
   /** When the rounds end though there are fewer. */
   readonly secondsMax: number;
@@ -78,7 +48,7 @@ export interface RoundOptions {
 }
 
 /** Every entry in turn, round after round; the order turns with them. */
-export async function inRounds(
+async function inRounds(
   entries: readonly Entry[],
   { rounds, secondsMax, progress }: RoundOptions,
   visit: (entry: Entry, round: number) => Promise<void>,
@@ -92,34 +62,66 @@ export async function inRounds(
   }
 }
 
-export const samplesOf = (entry: Entry, key: string, figure: string): readonly Sample[] =>
-  entry.figures.get(`${key} ${figure}`) ?? [];
+/** A kind of subject with each of these numbers of services. */
+export const each = (name: SubjectName, counts: readonly number[]): Wish[] =>
+  counts.map((services) => ({ name, services }));
 
-/** All samples of one figure, whatever the cores' state: that is beside them. */
-export function figureCase(
-  entry: Entry,
-  key: string,
-  figure: string,
-  parameters: Parameters,
-): Measured[] {
-  const samples = samplesOf(entry, key, figure);
-  if (samples.length === 0) return [];
-  const values = samples.map((s) => s.value);
-  return [
-    {
-      ...measured(entry.subject.name, parameters, figure, values),
-      roundTripNs: samples.map((s) => s.roundTripNs),
-    },
-  ];
+/** Numbers of services; few in a short form. */
+export const serviceCounts = (isFull: boolean, isShort: boolean): readonly number[] =>
+  isFull ? [1, 1_000, 5_000, 10_000] : isShort ? [100] : [1, 1_000];
+
+export interface SeriesPlan {
+  readonly wishes: readonly Wish[];
+  /** Of the full form and of the quick one, if none are asked for. */
+  readonly rounds: { readonly full: number; readonly quick: number };
+  /** The quick form ends after so long with however many rounds it had; one with a number does not. */
+  readonly secondsMax: number;
 }
 
-export const find = (
-  entries: readonly Entry[],
-  name: SubjectName,
-  services: number,
-): Entry | undefined =>
-  entries.find((e) => e.subject.name === name && e.subject.services === services);
+export interface Series<P extends SeriesPlan> {
+  readonly name: string;
+  readonly about: string;
+  /** What is said to be skipped when nothing can be measured. */
+  readonly subject: SubjectName;
+  /** What must be installed beside what the subjects need. */
+  readonly programs: readonly string[];
+  readonly outside: Outside;
+  plan(isFull: boolean, isShort: boolean): P;
+  /** Takes a sample of each entry per round: calls `rounds` once. */
+  measure(
+    entries: readonly Entry[],
+    plan: P,
+    rounds: (visit: (entry: Entry, round: number) => Promise<void>) => Promise<void>,
+  ): Promise<void>;
+  cases(entries: readonly Entry[], plan: P): (Measured | Skipped)[];
+}
 
-/** The quick form ends after so long with however many rounds it had; one with a number does not. */
-export const secondsMax = (isFull: boolean, rounds: number | undefined, quick: number): number =>
-  isFull || rounds !== undefined ? Number.POSITIVE_INFINITY : quick;
+export const seriesQuestion = <P extends SeriesPlan>(series: Series<P>): Question => ({
+  name: series.name,
+  about: series.about,
+  async run({ isFull, rounds, progress }) {
+    const question = series.name;
+    const unable = needsRoot() ?? missing(series.programs);
+    if (unable) {
+      const skipped = { subject: series.subject, skipped: unable };
+      return { question, machine: machineFacts(), cases: [skipped] };
+    }
+    const plan = series.plan(isFull, rounds === 1);
+    const isOpen = isFull || rounds !== undefined;
+    const options = {
+      rounds: rounds ?? (isFull ? plan.rounds.full : plan.rounds.quick),
+      secondsMax: isOpen ? Number.POSITIVE_INFINITY : plan.secondsMax,
+      progress,
+    };
+    try {
+      return await withSubjects(plan.wishes, series.outside, async (entries, skipped) => {
+        await series.measure(entries, plan, (visit) => inRounds(entries, options, visit));
+        const port = find(entries, "af_xdp")?.subject.facts?.ports[0];
+        const machine = machineFacts(port ? { port } : {});
+        return { question, machine, cases: [...series.cases(entries, plan), ...skipped] };
+      });
+    } catch (cause) {
+      throw new Error(`bench ${question}: ${messageOf(cause)}`, { cause });
+    }
+  },
+});
