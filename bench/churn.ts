@@ -1,19 +1,10 @@
 // bench churn: what a new connection costs while as many end, so that the number in the table stays:
 // by expiry (SYNs only, each gone when its timer is over) or by reset (a SYN and an RST per connection,
 // and the expiry of what was reset). So many established flows lie beside them.
-import {
-  type LapSetting,
-  lapCase,
-  lapParameters,
-  type OpenLap,
-  resident,
-  withLaps,
-} from "./laps.js";
-import { machineFacts } from "./machine.js";
-import type { Question } from "./questions.js";
+import { lapQuestion } from "./lap_question.js";
+import { type LapSetting, lapCase, lapParameters, type OpenLap, resident } from "./laps.js";
 import { withGoal } from "./ratio.js";
-import type { Report } from "./report.js";
-import { type Case, interleave } from "./runner.js";
+import type { Case } from "./runner.js";
 
 const ends = ["expire", "reset"] as const;
 interface Setting extends LapSetting {
@@ -45,24 +36,13 @@ function checkResident(laps: readonly (OpenLap & { setting: Setting })[]): void 
   }
 }
 
-export const churn: Question = {
+export const churn = lapQuestion<Setting>({
   name: "churn",
   about: "ns per new connection in memory while as many end, at 1 M established flows",
-  async run({ isFull, rounds, progress }): Promise<Report> {
-    return withLaps("bench-churn", [...settings, ...(isFull ? full : [])], async (laps) => {
-      const measured = await interleave(laps.map(caseOf), {
-        rounds: rounds ?? (isFull ? 61 : 31),
-        warmup: 3,
-        progress,
-      });
-      checkResident(laps);
-      return {
-        question: "churn",
-        machine: machineFacts({ hugePagesUsed: laps[0]?.dataplane.info().hugePages ?? false }),
-        cases: measured.map((c) =>
-          c.parameters.flows === 1_000_000 ? withGoal(c, { atMost: nsMax }) : c,
-        ),
-      };
-    });
-  },
-};
+  settings,
+  more: full,
+  cases: (laps) => laps.map(caseOf),
+  check: checkResident,
+  judged: (cases) =>
+    cases.map((c) => (c.parameters.flows === 1_000_000 ? withGoal(c, { atMost: nsMax }) : c)),
+});

@@ -1,18 +1,9 @@
 // bench new-flows: what a new connection costs: one SYN each of clients never seen, through the whole
 // corridor (service, Maglev, NAT, both directions inserted), while so many established flows stay.
-import {
-  type LapSetting,
-  lapCase,
-  lapParameters,
-  type OpenLap,
-  resident,
-  withLaps,
-} from "./laps.js";
-import { machineFacts } from "./machine.js";
-import type { Question } from "./questions.js";
+import { lapQuestion } from "./lap_question.js";
+import { type LapSetting, lapCase, lapParameters, type OpenLap, resident } from "./laps.js";
 import { withGoal } from "./ratio.js";
-import type { Measured, Report } from "./report.js";
-import { interleave } from "./runner.js";
+import type { Measured } from "./report.js";
 
 const unit = "ns/connection";
 /** 5 M per second and core. */
@@ -46,26 +37,16 @@ function checkResident(laps: readonly OpenLap[]): void {
       throw new Error(`${resident(open)} flows stayed: ${JSON.stringify(lapParameters(open))}`);
 }
 
-export const newFlows: Question = {
+export const newFlows = lapQuestion({
   name: "new-flows",
   about: "ns per new connection in memory, at 1 k to 1 M established flows",
-  async run({ isFull, rounds, progress }): Promise<Report> {
-    return withLaps("bench-new", [...settings, ...(isFull ? full : [])], async (laps) => {
-      const cases = laps.flatMap((open) => [
-        lapCase(open, "corridor", "new", unit),
-        lapCase(open, "floor", "floor", "ns/packet"),
-      ]);
-      const measured = await interleave(cases, {
-        rounds: rounds ?? (isFull ? 61 : 31),
-        warmup: 3,
-        progress,
-      });
-      checkResident(laps);
-      return {
-        question: "new-flows",
-        machine: machineFacts({ hugePagesUsed: laps[0]?.dataplane.info().hugePages ?? false }),
-        cases: measured.map((c) => (isGoal(c) ? withGoal(c, { atMost: nsMax }) : c)),
-      };
-    });
-  },
-};
+  settings,
+  more: full,
+  cases: (laps) =>
+    laps.flatMap((open) => [
+      lapCase(open, "corridor", "new", unit),
+      lapCase(open, "floor", "floor", "ns/packet"),
+    ]),
+  check: checkResident,
+  judged: (cases) => cases.map((c) => (isGoal(c) ? withGoal(c, { atMost: nsMax }) : c)),
+});

@@ -5,6 +5,7 @@
 // and the corridor with other kernels.
 import type { Goal } from "./goal.js";
 import { openKernelLaps } from "./kernel_laps.js";
+import { lapRounds, lapWarmup } from "./lap_question.js";
 import { findCase, type LapSetting, lapCase, withLaps } from "./laps.js";
 import { machineFacts } from "./machine.js";
 import type { Question } from "./questions.js";
@@ -95,8 +96,8 @@ export const path: Question = {
             ),
           );
           const measured = await interleave([...own, ...rteHash.cases, ...kernels.cases], {
-            rounds: rounds ?? (isFull ? 61 : 31),
-            warmup: 3,
+            rounds: rounds ?? lapRounds[isFull ? "full" : "quick"],
+            warmup: lapWarmup,
             progress,
           });
           const info = laps[0]?.dataplane.info();

@@ -1,11 +1,9 @@
 // bench services: whether the number of services costs anything on the path: 100,000 flows spread over
 // 1, 5,000 and 100,000 services of 5 endpoints, established and new ones.
-import { findCase, type LapSetting, lapCase, withLaps } from "./laps.js";
-import { machineFacts } from "./machine.js";
-import type { Question } from "./questions.js";
+import { lapQuestion } from "./lap_question.js";
+import { findCase, type LapSetting, lapCase } from "./laps.js";
 import { ratioOf } from "./ratio.js";
-import type { Measured, Report } from "./report.js";
-import { interleave } from "./runner.js";
+import type { Measured } from "./report.js";
 
 const flows = 100_000;
 const subjects = { established: "corridor", new: "new" } as const;
@@ -30,25 +28,15 @@ function ratiosOf(cases: readonly Measured[]): Measured[] {
   );
 }
 
-export const services: Question = {
+export const services = lapQuestion({
   name: "services",
   about: "established and new flows in memory with 1 to 100,000 services",
-  async run({ isFull, rounds, progress }): Promise<Report> {
-    return withLaps("bench-services", settings, async (laps) => {
-      const cases = laps.flatMap((open) => [
-        lapCase(open, "established", subjects.established, "ns/packet"),
-        lapCase(open, "new", subjects.new, "ns/connection"),
-      ]);
-      const measured = await interleave(cases, {
-        rounds: rounds ?? (isFull ? 121 : 61),
-        warmup: 3,
-        progress,
-      });
-      return {
-        question: "services",
-        machine: machineFacts({ hugePagesUsed: laps[0]?.dataplane.info().hugePages ?? false }),
-        cases: [...measured, ...ratiosOf(measured)],
-      };
-    });
-  },
-};
+  settings,
+  rounds: { quick: 61, full: 121 },
+  cases: (laps) =>
+    laps.flatMap((open) => [
+      lapCase(open, "established", subjects.established, "ns/packet"),
+      lapCase(open, "new", subjects.new, "ns/connection"),
+    ]),
+  judged: (cases) => [...cases, ...ratiosOf(cases)],
+});
