@@ -2,7 +2,14 @@
 import type { IpText, L4Port } from "../src/kit/brand.js";
 import { InvalidInput } from "../src/kit/error.js";
 import { addressBytes } from "../src/kit/ip.js";
-import type { Model, Service } from "../src/model/model.js";
+import type { Model } from "../src/model/model.js";
+import {
+  defaultNetwork,
+  type Endpoint,
+  type Protocol,
+  readyEndpoint,
+  type Service,
+} from "../src/model/service.js";
 import { loadObject } from "../src/sources/file.js";
 
 export type BenchFamily = 4 | 6;
@@ -22,45 +29,63 @@ function addressOf(family: BenchFamily, block: number, i: number): IpText {
 export const virtualAddress = (family: BenchFamily, i: number): IpText =>
   addressOf(family, 96, i + 1);
 
+export const benchService = (
+  name: string,
+  protocol: Protocol,
+  address: IpText,
+  port: number,
+  endpoints: readonly Endpoint[],
+): Service => ({
+  namespace: "bench",
+  name,
+  portName: "",
+  protocol,
+  address,
+  port: port as L4Port,
+  network: defaultNetwork,
+  verdict: "balance",
+  endpoints,
+});
+
+// Few addresses, as on a node: all services' endpoints share its pods.
+const endpointOf = (family: BenchFamily, i: number, port: number): Endpoint =>
+  readyEndpoint(addressOf(family, 1, (i % endpointsMax) + 2), port as L4Port);
+
 export function services(
   family: BenchFamily,
   count: number,
-  protocol: "TCP" | "UDP" = "TCP",
+  protocol: Protocol = "TCP",
 ): Service[] {
-  return Array.from({ length: count }, (_, i) => ({
-    namespace: "bench",
-    name: `service-${i}`,
-    portName: "",
-    protocol,
-    address: virtualAddress(family, i),
-    port: servicePort as L4Port,
-    network: "default",
-    verdict: "balance" as const,
-    endpoints: Array.from({ length: endpointsPerService }, (_, e) => ({
-      // Few addresses, as on a node: all services' endpoints share its pods.
-      address: addressOf(family, 1, ((i * endpointsPerService + e) % endpointsMax) + 2),
-      port: (8000 + e) as L4Port,
-      choosable: true,
-      ready: true,
-      serving: true,
-      terminating: false,
-      nodeName: null,
-      zone: null,
-      weight: 1,
-      targetName: null,
-    })),
-  }));
+  return Array.from({ length: count }, (_, i) => {
+    const endpoints = Array.from({ length: endpointsPerService }, (_, e) =>
+      endpointOf(family, i * endpointsPerService + e, 8000 + e),
+    );
+    const address = virtualAddress(family, i);
+    return benchService(`service-${i}`, protocol, address, servicePort, endpoints);
+  });
 }
 
-/** 18 bytes per service, as the addon's laps want them. */
-export function packServices(family: BenchFamily, count: number): Uint8Array {
-  const bytes = Buffer.alloc(count * 18);
-  for (let i = 0; i < count; i++) {
-    bytes.set(addressBytes(virtualAddress(family, i)), i * 18);
-    bytes.writeUInt16BE(servicePort, i * 18 + 16);
+/** An address (IPv4 in the first 4 of 16) and a port in network order. */
+const placeBytes = 18;
+
+/** As the addon's laps and peers want them. */
+export function packPlaces(places: readonly { address: IpText; port: number }[]): Uint8Array {
+  const bytes = Buffer.alloc(places.length * placeBytes);
+  for (const [i, { address, port }] of places.entries()) {
+    bytes.set(addressBytes(address), i * placeBytes);
+    bytes.writeUInt16BE(port, (i + 1) * placeBytes - 2);
   }
   return bytes;
 }
+
+/** Of the services that services() makes. */
+export const packServices = (family: BenchFamily, count: number): Uint8Array =>
+  packPlaces(
+    Array.from({ length: count }, (_, i) => ({
+      address: virtualAddress(family, i),
+      port: servicePort,
+    })),
+  );
 
 const endpointMac = "02:00:00:00:02:0b";
 

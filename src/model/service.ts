@@ -22,6 +22,20 @@ export interface Endpoint {
   readonly targetName: string | null;
 }
 
+/** One that takes new flows, of which no more is known. */
+export const readyEndpoint = (address: IpText, port: L4Port): Endpoint => ({
+  address,
+  port,
+  choosable: true,
+  ready: true,
+  serving: true,
+  terminating: false,
+  nodeName: null,
+  zone: null,
+  weight: 1,
+  targetName: null,
+});
+
 /** One virtual address, protocol and port. */
 export interface Service {
   readonly namespace: string;

@@ -3,7 +3,7 @@
 import { readModel } from "../../src/index.js";
 import type { IpText, L4Port } from "../../src/kit/brand.js";
 import type { Model } from "../../src/model/model.js";
-import type { Endpoint, Service } from "../../src/model/service.js";
+import { type Endpoint, readyEndpoint, type Service } from "../../src/model/service.js";
 
 export const config = {
   ports: [
@@ -28,16 +28,7 @@ export const modelOf = (services: Service[] = [], more: object = {}): Promise<Mo
   readModel({ ...config, ...more }).then((model) => ({ ...model, services }));
 
 export const endpoint = (address: string, more: Partial<Endpoint> = {}): Endpoint => ({
-  address: address as IpText,
-  port: 8080 as L4Port,
-  choosable: true,
-  ready: true,
-  serving: true,
-  terminating: false,
-  nodeName: null,
-  zone: null,
-  weight: 1,
-  targetName: null,
+  ...readyEndpoint(address as IpText, 8080 as L4Port),
   ...more,
 });
 
