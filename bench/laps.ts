@@ -3,6 +3,7 @@ import { Dataplane } from "../src/runtime/dataplane.js";
 import { type LapWhat, type NativeLap, nativeModule } from "../src/runtime/native.js";
 import { withHugePages } from "./huge_pages.js";
 import { type BenchFamily, benchModel, packServices } from "./model.js";
+import { withPin } from "./pin.js";
 import type { Measured, Parameters } from "./report.js";
 import type { Case } from "./runner.js";
 
@@ -49,7 +50,7 @@ async function openLap(setting: LapSetting, name: string): Promise<OpenLap> {
 
 /**
  * Runs `run` with a lap for each setting, on 2 MiB pages (and `besides` bytes of them for others), and
- * closes everything behind it.
+ * closes everything behind it. All on one core, but for threads that have theirs.
  */
 export function withLaps<S extends LapSetting, T>(
   name: string,
@@ -58,19 +59,21 @@ export function withLaps<S extends LapSetting, T>(
   besides = 0,
 ): Promise<T> {
   const bytes = settings.reduce((sum, s) => sum + bytesOf(s), besides);
-  return withHugePages(bytes, async () => {
-    const open: (OpenLap & { setting: S })[] = [];
-    try {
-      for (const [i, setting] of settings.entries())
-        open.push({ ...(await openLap(setting, `${name}-${i}`)), setting });
-      return await run(open);
-    } finally {
-      for (const { lap, dataplane } of open) {
-        lap.close();
-        dataplane.close();
+  return withHugePages(bytes, () =>
+    withPin(async () => {
+      const open: (OpenLap & { setting: S })[] = [];
+      try {
+        for (const [i, setting] of settings.entries())
+          open.push({ ...(await openLap(setting, `${name}-${i}`)), setting });
+        return await run(open);
+      } finally {
+        for (const { lap, dataplane } of open) {
+          lap.close();
+          dataplane.close();
+        }
       }
-    }
-  });
+    }),
+  );
 }
 
 export const lapParameters = ({ setting, dataplane }: OpenLap): Parameters => ({

@@ -5,7 +5,8 @@ import { nativeModule } from "../src/runtime/native.js";
 
 export type Facts = Readonly<Record<string, number | string | boolean>>;
 
-function field(file: string, pattern: RegExp): string {
+/** What the pattern's group finds in a file; empty when there is none. */
+export function field(file: string, pattern: RegExp): string {
   try {
     return pattern.exec(readFileSync(file, "utf8"))?.[1]?.trim() ?? "";
   } catch {

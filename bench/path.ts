@@ -8,6 +8,7 @@ import { openKernelLaps } from "./kernel_laps.js";
 import { lapRounds, lapWarmup } from "./lap_question.js";
 import { findCase, type LapSetting, lapCase, withLaps } from "./laps.js";
 import { machineFacts } from "./machine.js";
+import { pinnedTo } from "./pin.js";
 import type { Question } from "./questions.js";
 import { ratioOf, withGoal } from "./ratio.js";
 import type { Measured, Parameters, Report } from "./report.js";
@@ -106,6 +107,7 @@ export const path: Question = {
             machine: machineFacts({
               hugePagesUsed: info?.hugePages ?? false,
               framesPerLap: 8192,
+              pinnedTo: pinnedTo(),
             }),
             cases: [
               ...goalsOfFigures(measured),

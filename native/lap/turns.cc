@@ -1,6 +1,4 @@
 // A worker at work, turn by turn.
-#include <algorithm>
-
 #include "base/thread.h"
 #include "lap/path_lap.h"
 
@@ -31,15 +29,6 @@ void PathLap::doom(LapHand& hand, uint32_t count, uint32_t per_second) noexcept 
     }
   }
   hand.clock = began + kHalfOpenDue;
-}
-
-// One packet of each known flow: whoever was long not seen, or not since a publish, walks the stages.
-void PathLap::meet_all(LapHand& hand) noexcept {
-  for (uint32_t done = 0; done < options_.flows; done += kBatchSize) {
-    const uint32_t n = std::min(kBatchSize, options_.flows - done);
-    for (uint32_t i = 0; i < n; ++i) lay(hand, hand.frames()[i], done + i, kTcpAck);
-    hand.strays += n - hand.walk(hand.frames(), n, kClientPort, kEndpointPort);
-  }
 }
 
 // Over newly laid packets of known flows. The clock is that of the turns which count: nothing else
