@@ -19,12 +19,15 @@ import {
 } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Naming } from "../compile/ids.js";
+import { endpointMax, networkMax, serviceMax, zoneMax } from "../gen/layout.js";
 import { messageOf, NodeplaneError } from "../kit/error.js";
 
 /** Rewritten when it is longer than this and than twice what it was after the last time. Bytes. */
 export const compactBytesMin = 1 << 20;
+const magic = "nodeplane-ids ";
 const version = 1;
-const { O_RDWR, O_CREAT, O_NOFOLLOW, O_TRUNC } = constants;
+const generationMax = 0xffff_ffff;
+const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 
 /** What an earlier process named, and since when: generations by id, 0 for none. */
 export interface KnownIds {
@@ -40,6 +43,20 @@ interface Known {
 type Kind = Naming["kind"];
 const kinds = ["network", "zone", "service", "endpoint"] as const;
 type Names = Record<Kind, Map<number, Known>>;
+
+/** Ids from the first to the last; the default network and zone have no name in the file. */
+const idRange: Readonly<Record<Kind, readonly [first: number, last: number]>> = {
+  network: [1, networkMax],
+  zone: [1, zoneMax - 1],
+  service: [0, serviceMax - 1],
+  endpoint: [0, endpointMax - 1],
+};
+const kindOf = new Map<string, Kind>([
+  ["n", "network"],
+  ["z", "zone"],
+  ["s", "service"],
+  ["e", "endpoint"],
+]);
 
 const isOdd = /[\n%]/;
 const escaped = (key: string): string =>
@@ -71,22 +88,49 @@ function lotOf(lines: Iterable<string>, generation: number): Buffer {
   return Buffer.concat([body, Buffer.from(`= ${generation} ${crc32(body).toString(16)}\n`)]);
 }
 
-function readLine(line: string, names: Names, born: number, service: string): string {
-  const [what = "", id = ""] = line.split(" ", 2);
-  const rest = plain(line.slice(what.length + id.length + 2));
-  if (what === "@") return plain(line.slice(2));
-  if (what === "n") names.network.set(Number(id), { key: rest, born });
-  else if (what === "z") names.zone.set(Number(id), { key: rest, born });
-  else if (what === "s") names.service.set(Number(id), { key: rest, born });
-  else if (what === "e") names.endpoint.set(Number(id), { key: `${service} ${rest}`, born });
-  else if (what === "-s") names.service.delete(Number(id));
-  else if (what === "-e") names.endpoint.delete(Number(id));
-  return what === "s" ? rest : service;
+/** A whole number of this range, or null. */
+function whole(text: string, [first, last]: readonly [number, number]): number | null {
+  if (!/^\d{1,10}$/.test(text)) return null;
+  const n = Number(text);
+  return n >= first && n <= last ? n : null;
 }
 
-const headOf = (flowFile: string): string => `nodeplane-ids ${version} ${flowFile}\n`;
+interface Line {
+  readonly kind: Kind;
+  readonly id: number;
+  /** Null: given back. */
+  readonly key: string | null;
+}
 
-/** Whole lots from the front, and where they end: 0 when it is none of this flow file's. */
+/** What a lot says, or null: no lot of ours says that. */
+function linesIn(body: string): Line[] | null {
+  const found: Line[] = [];
+  let service = "";
+  for (const line of body.split("\n")) {
+    if (line === "") continue;
+    const [what = "", text = ""] = line.split(" ", 2);
+    if (what === "@") {
+      service = plain(line.slice(2));
+      continue;
+    }
+    const isGone = what === "-s" || what === "-e";
+    const kind = kindOf.get(isGone ? what.slice(1) : what);
+    const id = kind ? whole(text, idRange[kind]) : null;
+    if (!kind || id === null) return null;
+    const rest = plain(line.slice(what.length + text.length + 2));
+    if (what === "s") service = rest;
+    const key = isGone ? null : kind === "endpoint" ? `${service} ${rest}` : rest;
+    found.push({ kind, id, key });
+  }
+  return found;
+}
+
+const headOf = (flowFile: string): string => `${magic}${version} ${flowFile}\n`;
+
+/**
+ * Whole lots from the front, and where they end: 0 when it is none of this flow file's. An Error when
+ * it is somebody else's file.
+ */
 function read(bytes: Buffer, flowFile: string): { names: Names; end: number } {
   const names: Names = {
     network: new Map(),
@@ -94,6 +138,8 @@ function read(bytes: Buffer, flowFile: string): { names: Names; end: number } {
     service: new Map(),
     endpoint: new Map(),
   };
+  if (bytes.length > 0 && bytes.toString("latin1", 0, magic.length) !== magic)
+    throw new Error("is no directory of ids, and is left alone");
   const head = headOf(flowFile);
   if (bytes.toString("latin1", 0, head.length) !== head) return { names, end: 0 };
   let end = head.length;
@@ -106,9 +152,12 @@ function read(bytes: Buffer, flowFile: string): { names: Names; end: number } {
     const [, generation = "", sum = ""] = bytes.toString("latin1", last, next).split(" ");
     const body = bytes.subarray(end, last);
     if (crc32(body) !== Number.parseInt(sum, 16)) return { names, end };
-    let service = "";
-    for (const line of body.toString().split("\n"))
-      if (line !== "") service = readLine(line, names, Number(generation), service);
+    const born = whole(generation, [0, generationMax]);
+    const lines = linesIn(body.toString());
+    if (born === null || !lines) return { names, end };
+    for (const { kind, id, key } of lines)
+      if (key === null) names[kind].delete(id);
+      else names[kind].set(id, { key, born });
     end = next + 1;
   }
 }
@@ -147,12 +196,13 @@ function compacted(names: Names, flowFile: string): Buffer {
   ]);
 }
 
-function openOwn(path: string, flags: number): number {
-  const file = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags, 0o600);
-  const { uid, mode } = fstatSync(file);
-  if (uid === (process.geteuid?.() ?? 0) && (mode & 0o077) === 0) return file;
+function openOwn(path: string): number {
+  const file = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  const stat = fstatSync(file);
+  const isOwn = stat.isFile() && stat.nlink === 1 && stat.uid === (process.geteuid?.() ?? 0);
+  if (isOwn && (stat.mode & 0o077) === 0) return file;
   closeSync(file);
-  throw new Error("others may open it, or it is somebody else's");
+  throw new Error("others may open it, it is somebody else's, or no file with one name");
 }
 
 export class IdLog {
@@ -171,7 +221,7 @@ export class IdLog {
   static open(path: string, flowFile: string): { log: IdLog; known: KnownIds | null } {
     const log = new IdLog(path, flowFile);
     try {
-      log.#file = openOwn(path, 0);
+      log.#file = openOwn(path);
       const { names, end } = read(readFileSync(log.#file), flowFile);
       log.#rewrite(names);
       if (end === 0) return { log, known: null };
@@ -232,10 +282,11 @@ export class IdLog {
   /** A new file in the place of the old one, without what is no more. */
   #rewrite(names: Names): void {
     const next = `${this.path}.new`;
-    const file = openOwn(next, O_TRUNC);
+    const file = openOwn(next);
     const old = this.#file;
     const oldEnd = this.#end;
     try {
+      ftruncateSync(file);
       this.#file = file;
       this.#end = 0;
       this.#append(compacted(names, this.flowFile));

@@ -3,6 +3,7 @@ import {
   appendFileSync,
   chmodSync,
   existsSync,
+  linkSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -12,8 +13,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import t, { type Test } from "tap";
 import type { Naming } from "../../src/compile/ids.js";
+import { messageOf } from "../../src/kit/error.js";
 import { compactBytesMin, IdLog } from "../../src/runtime/id_log.js";
 
 const flows = "00112233445566aa";
@@ -34,6 +37,14 @@ const dns = "kube-system/dns:/UDP/fd00:96::10:53";
 const byId = (all: readonly Naming[] = []): Naming[] =>
   [...all].sort((a, b) => a.kind.localeCompare(b.kind) || a.id - b.id);
 
+const isRefused = (path: string): boolean => {
+  try {
+    reopen(path);
+    return false;
+  } catch (error) {
+    return /is no directory of ids, and is left alone$/.test(messageOf(error));
+  }
+};
 /** What the next process finds. */
 const reopen = (path: string, of = flows) => {
   const { log, known } = IdLog.open(path, of);
@@ -115,6 +126,10 @@ t.test("a lot that was cut short or damaged, and what is behind it, does not cou
     const bad = Buffer.from(bytes);
     bad[at] = (bad[at] ?? 0) ^ 1;
     writeFileSync(path, bad);
+    if (at < "nodeplane-ids ".length) {
+      if (!isRefused(path)) t.fail(`byte ${at}: taken for its own`);
+      continue;
+    }
     for (const { key } of reopen(path)?.namings ?? [])
       if (key !== web && key !== dns) t.fail(`byte ${at}: ${key}`);
   }
@@ -124,6 +139,27 @@ t.test("a lot that was cut short or damaged, and what is behind it, does not cou
   next.write(3, [service(2, "after")]);
   next.close();
   t.same(byId(reopen(path)?.namings), [service(0, web), service(1, dns), service(2, "after")]);
+});
+
+t.test("a lot whose sum is right may still say what no lot of ours does", async (t) => {
+  const path = folder(t);
+  const head = `nodeplane-ids 1 ${flows}\n`;
+  const lot = (body: string, generation = "1"): string =>
+    `${body}= ${generation} ${crc32(body).toString(16)}\n`;
+  const first = lot(`s 0 ${web}\n`);
+  const found = (text: string) => {
+    writeFileSync(path, head + first + text, { mode: 0o600 });
+    return reopen(path)?.namings;
+  };
+  t.same(found(lot("s 1048575 last\n")), [service(0, web), service(1048575, "last")]);
+  for (const line of [
+    ...["s 1048576 above", "e 8388608 10.1.0.1:80", "n 65536 above", "z 16 above", "n 0 default"],
+    ...["z 0 default", "s 4294967295 above", "s -1 below", "s 1.5 half", "s  none", "s x none"],
+    ...["-s 9999999", "-n 1", "q 1 what", "__proto__ 1 what", "s 1e3 many", "s 99999999999 many"],
+  ])
+    t.same(found(lot(`s 1 ${dns}\n${line}\n`)), [service(0, web)], line);
+  for (const generation of ["", "-1", "x", "4294967296"])
+    t.same(found(lot(`s 1 ${dns}\n`, generation)), [service(0, web)], `generation ${generation}`);
 });
 
 t.test("it is written in proportion to the change, and shrinks again", async (t) => {
@@ -158,6 +194,13 @@ t.test("it is its owner's alone", async (t) => {
   chmodSync(path, 0o644);
   t.throws(() => IdLog.open(path, flows), /others may open it/);
   chmodSync(path, 0o600);
+  linkSync(path, `${path}.second`);
+  t.throws(() => IdLog.open(path, flows), /no file with one name/);
+  rmSync(`${path}.second`);
+  writeFileSync(path, "precious\n");
+  t.throws(() => IdLog.open(path, flows), /ids: is no directory of ids, and is left alone$/);
+  t.equal(readFileSync(path, "utf8"), "precious\n");
+  writeFileSync(path, "");
   const { log } = IdLog.open(path, flows);
   log.remove();
   t.notOk(existsSync(path));
