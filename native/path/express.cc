@@ -113,19 +113,38 @@ template <class F>
   return way.tables.route.neighbours->is_confirmed(hop, way.reachable);
 }
 
+// A direction that was last seen before a publish: whether nothing at its service's or its endpoint's
+// address has ended since. Then it is stamped as find would stamp it.
+template <class F>
+bool restamp(const ConntrackTable& table, typename F::Side& side) noexcept {
+  const uint32_t stamp = side.generation.load(std::memory_order_relaxed);
+  const uint32_t since = table.route_generation;  // that of the last whole set
+  if (stamp - since > table.generation - since) return false;
+  const auto bytes = [](const auto& address) { return reinterpret_cast<const uint8_t*>(&address); };
+  const bool back = side.direction != 0;
+  const uint8_t* const service = back ? bytes(side.new_src) : bytes(side.key.dst);
+  const uint8_t* const endpoint = back ? bytes(side.key.src) : bytes(side.new_dst);
+  if (!table.services->stands(F::kFamily, service, stamp) ||
+      !table.services->stands(F::kFamily, endpoint, stamp))
+    return false;
+  side.generation.store(table.generation, std::memory_order_relaxed);
+  return true;
+}
+
 // What is asked of every packet by leave(), once more, and whether it comes behind one that walks.
 template <class F>
 [[gnu::noinline]] bool is_calm(const Way& way, const Lane<F>& lane, uint32_t at,
                                uint32_t entry) noexcept {
   const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
-  const typename F::Side& side = flows.side_at(entry);
+  typename F::Side& side = flows.side_at(entry);
   const Walkers& walkers = way.walkers;
-  return side.generation.load(std::memory_order_relaxed) == way.generation &&
-         (side.next_hop.load(std::memory_order_relaxed) ^ way.hop_tag) < kHopEnd &&
+  return (side.next_hop.load(std::memory_order_relaxed) ^ way.hop_tag) < kHopEnd &&
          (lane.tcp_flags[at] & kTcpStirring) == 0 &&
          (side.state.load(std::memory_order_relaxed) & kSideStirred) == 0 &&
          way.now_ms - side.last_seen.load(std::memory_order_relaxed) < flows.calm_ms() &&
-         !walkers.marked(entry >> 1) && !walkers.marked(lane.hashes[at]);
+         !walkers.marked(entry >> 1) && !walkers.marked(lane.hashes[at]) &&
+         (side.generation.load(std::memory_order_relaxed) == way.generation ||
+          restamp<F>(way.tables.conntrack, side));
 }
 
 // The packets of a step leave, or walk.

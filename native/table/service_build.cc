@@ -58,6 +58,7 @@ class ServiceBuilder {
   void reserve();
   bool take_out();
   bool take_in();
+  void mark_ended();
 
  private:
   bool wrong(const char* what, uint32_t row, const char* why) const {
@@ -96,6 +97,7 @@ bool ServiceBuilder::limits_ok() const {
 }
 
 void ServiceBuilder::reserve() {
+  t_.ended_.grow(ServiceTable::kEndedRows);
   t_.by_place_.reserve(rows_.service_count);
   t_.virtuals_.reserve(rows_.service_count / 2);
 }
@@ -266,6 +268,24 @@ EndpointSet* ServiceBuilder::make_set(const ServiceRow& row) {
   return set;
 }
 
+// Of a change, when it has taken all in: what of `before` stands for nothing now, or for something else.
+void ServiceBuilder::mark_ended() {
+  const auto ended = [&](uint8_t family, const IpAddress& address) {
+    t_.ended_.touch(ServiceTable::ended_at(family, address.bytes)) = generation_;
+  };
+  const auto left = [&](uint32_t id) {
+    const ServiceEntry* was = before_->service(id);
+    if (was != nullptr && was->born != t_.services_[id].born) ended(was->family, was->address);
+  };
+  for (uint32_t i = 0; i < rows_.removed_count; ++i) left(rows_.removed[i].id);
+  for (uint32_t i = 0; i < rows_.service_count; ++i) left(rows_.services[i].id);
+  for (const EndpointSet* set : t_.sets_.gone)
+    for (uint32_t i = 0; i < set->count; ++i) {
+      const EndpointEntry& e = set->endpoints()[i];
+      if (before_->endpoint_born_[e.id] != t_.endpoint_born_[e.id]) ended(e.family, e.address);
+    }
+}
+
 std::unique_ptr<ServiceTable> ServiceTable::build(const ServiceRows& rows, uint32_t generation,
                                                   const ServiceTable* before,
                                                   const SnatSources& sources, std::string* error) {
@@ -285,6 +305,7 @@ std::unique_ptr<ServiceTable> ServiceTable::change(const ServiceRows& rows, uint
   std::unique_ptr<ServiceTable> table(new ServiceTable(before));
   ServiceBuilder builder(*table, rows, generation, &before, sources, error);
   if (!builder.limits_ok() || !builder.take_out() || !builder.take_in()) return nullptr;
+  builder.mark_ended();
   return table;
 }
 

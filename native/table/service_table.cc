@@ -36,6 +36,7 @@ ServiceTable::~ServiceTable() {
 void ServiceTable::commit(ServiceTable& before) {
   services_.commit(before.services_);
   endpoint_born_.commit(before.endpoint_born_);
+  ended_.commit(before.ended_);
   by_place_.commit(before.by_place_);
   virtuals_.commit(before.virtuals_);
   endpoints_.commit(before.endpoints_);

@@ -10,6 +10,7 @@
 #include "table/address_set.h"
 #include "table/endpoint_set.h"
 #include "table/maglev.h"
+#include "table/mix.h"
 #include "table/snat_sources.h"
 
 namespace nodeplane {
@@ -108,6 +109,12 @@ class ServiceTable {
   // Whether a flow last validated at `stamp` may go on: its service and endpoint exist and are no
   // younger than the stamp.
   bool still_holds(uint32_t service, uint32_t endpoint, uint32_t stamp) const noexcept;
+  // Whether certainly no service or endpoint at this address (4 or 16 bytes) has ended since `stamp`: a
+  // flow validated then, of a service and an endpoint at two such, still holds. Not before the whole set
+  // that these tables go back to.
+  bool stands(uint8_t family, const uint8_t* address, uint32_t stamp) const noexcept {
+    return ended_[ended_at(family, address)] <= stamp;
+  }
 
   // The service of an id, or null.
   const ServiceEntry* service(uint32_t id) const noexcept {
@@ -120,11 +127,16 @@ class ServiceTable {
   friend class ServiceBuilder;
   ServiceTable() = default;
   ServiceTable(const ServiceTable& before) = default;
+  static constexpr uint32_t kEndedRows = 4096;
+  static uint32_t ended_at(uint8_t family, const uint8_t* address) noexcept {
+    return static_cast<uint32_t>(mix_address(0, family, address)) % kEndedRows;
+  }
   template <class Key>
   const ServiceEntry* find_key(const Key& key, uint64_t place) const noexcept;
 
   CowArray<ServiceEntry, 64> services_;     // by id
   CowArray<uint32_t, 1024> endpoint_born_;  // by id; 0: nobody
+  CowArray<uint32_t, 64> ended_;            // by address' hash: the last generation that ended one
   CowIndex by_place_;
   AddressSet virtuals_, endpoints_;
   uint32_t service_count_ = 0, endpoint_count_ = 0;

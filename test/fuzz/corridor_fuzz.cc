@@ -192,6 +192,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     same(kit->run(batch));
     if (shape & 0x20) same(kit->advance(in.byte() * kSecond));
     if (shape & 0x40) kit->publish((settings & 1) != 0, (settings & 2) != 0, shape % 4);
+    if (shape & 0x10) kit->change(in.byte(), in.byte(), shape % 4, shape % 3);
   }
   same(kit->finish_waiting());
   return 0;

@@ -159,6 +159,9 @@ TEST_P(Express, ChangesNothingButTheTimeItTakes) {
     if (round % 8 == 7) ASSERT_EQ(twins.compare_flows(), "") << "round " << round;
     if (town.pick(12) == 0) ASSERT_EQ(twins.advance(town.pick(60) * kSecond), "");
     if (town.pick(30) == 0) twins.publish(GetParam() % 3 == 0, GetParam() % 2 == 0, town.pick(4));
+    if (town.pick(6) == 0)
+      twins.change(town.pick(1024) & town.pick(1024), town.pick(1024) & town.pick(1024),
+                   town.pick(4), town.pick(3));
   }
   ASSERT_EQ(twins.finish_waiting(), "");
   EXPECT_GT(twins.fast.count(Counter::kFlowHit), 300u);
@@ -220,6 +223,85 @@ TEST(ExpressSum, MovesAlikeForEveryUdpSum) {
   }
   EXPECT_GT(ones, 0u);
   ASSERT_EQ(twins.finish_waiting(), "");
+}
+
+// A client and a service with one endpoint, established; then changes of services.
+class ExpressRestamp : public testing::Test {
+ protected:
+  static constexpr uint32_t kTcp4 = 1 << 0, kUdp4 = 1 << 1, kEcho4 = 1 << 3, kTcp6 = 1 << 5;
+
+  ExpressRestamp() {
+    kit.change(kTcp4, 0, 1, 0);
+    kit.run({{0, client(40000, kTcpSyn, 0)}});
+    const Bytes sent = kit.sent[1].at(0);
+    const auto back = [&](uint8_t flags) {
+      return CorridorKit::In{1, answer(sent, flags).frame({2, 0, 0, 0, 0, 2})};
+    };
+    established = back(kTcpAck);
+    kit.run({back(kTcpSyn | kTcpAck)});
+    kit.run({{0, client(40000, kTcpAck, 0)}});
+    EXPECT_EQ(walkers(), 0u);
+  }
+  ~ExpressRestamp() override { kit.finish_waiting(); }
+
+  // Of one packet of each direction, those that find met.
+  uint32_t walkers() {
+    kit.run({{0, client(40000, kTcpAck, 0)}, established});
+    uint32_t walked = 0;
+    for (uint32_t i = 0; i < 2; ++i) walked += kit.batch->packets[i].side != nullptr;
+    return walked;
+  }
+  uint64_t forgotten() const { return kit.count(Counter::kFlowForgotten); }
+  uint32_t stamp() const { return kit.flows4->side({0, 0}).generation.load(); }
+
+  CorridorKit kit;
+  CorridorKit::In established;
+};
+
+TEST_F(ExpressRestamp, KeepsWhatStandsOnTheLane) {
+  kit.change(kTcp4, 0, 3, 0);  // endpoints come
+  EXPECT_EQ(walkers(), 0u);
+  EXPECT_EQ(stamp(), kit.generation);
+  kit.change(kTcp4, 0, 2, 0);  // one goes, at another address
+  EXPECT_EQ(walkers(), 0u);
+  kit.change(kUdp4, kTcp6, 3, 1);  // another service's endpoint goes, at the same address
+  EXPECT_EQ(walkers(), 2u);
+  EXPECT_EQ(walkers(), 0u);
+  kit.publish(false, true, 2);  // next hops may be others
+  EXPECT_EQ(walkers(), 2u);
+  EXPECT_EQ(walkers(), 0u);
+  EXPECT_EQ(forgotten(), 0u);
+}
+
+TEST_F(ExpressRestamp, EndsWithItsEndpoint) {
+  kit.change(kTcp4, 0, 1, 1);  // the same id at another place
+  walkers();
+  EXPECT_EQ(forgotten(), 1u);
+}
+
+TEST_F(ExpressRestamp, EndsWithItsService) {
+  CorridorKit::Wishes wishes;
+  kit.wish(wishes, kTcp4 | kEcho4, 1, 0);
+  wishes.services[1].seed = wishes.services[0].seed;
+  wishes.services[1].endpoint_first = 0;  // the echo shares its endpoints
+  wishes.endpoints.pop_back();
+  kit.change(wishes, 0);
+  walkers();
+  EXPECT_EQ(walkers(), 0u);
+  EXPECT_EQ(forgotten(), 0u);
+  kit.change(0, kTcp4, 0, 0);
+  walkers();
+  EXPECT_EQ(forgotten(), 1u);
+}
+
+// A worker that is a generation behind leaves a newer stamp alone.
+TEST_F(ExpressRestamp, NeverGoesBack) {
+  kit.change(kUdp4, 0, 3, 0);
+  EXPECT_EQ(walkers(), 0u);
+  std::swap(kit.tables, kit.before);
+  EXPECT_EQ(walkers(), 2u);
+  EXPECT_EQ(stamp(), kit.generation);
+  std::swap(kit.tables, kit.before);
 }
 
 // A batch of which hardly a packet was known is followed by some that do not try.

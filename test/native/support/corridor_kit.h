@@ -35,6 +35,7 @@ class NullPort : public Port {
 struct CorridorKit {
   static constexpr uint32_t kFrames = 2048;
   static constexpr uint32_t kCapacity = 4096;
+  static constexpr uint32_t kServices = 10;  // their ids are below
 
   Epochs epochs;
   std::unique_ptr<FrameArena> arena;
@@ -50,6 +51,7 @@ struct CorridorKit {
   std::unique_ptr<Tables> tables, before;  // published, and what was until then
   Time now = 1000 * kSecond;
   uint32_t generation = 0;
+  bool pods_masquerade = true;
   std::vector<ZoneRow> zones;
   std::vector<Bytes> sent[kPortMax];  // of the last run, by port
 
@@ -82,8 +84,66 @@ struct CorridorKit {
     std::abort();
   }
 
+  // Rows of the services whose numbers are bits of `told`.
+  struct Wishes {
+    std::vector<ServiceRow> services;
+    std::vector<EndpointRow> endpoints;
+  };
+  void wish(Wishes& wishes, uint32_t told, uint32_t endpoint_count, uint32_t shift) const {
+    uint32_t id = 0;
+    auto service = [&](uint8_t family, uint8_t protocol, uint16_t port, uint16_t to,
+                       uint32_t count) {
+      ServiceRow s{};
+      parse_address(family == 4 ? "10.96.0.10" : "fd00:96::10", s.address);
+      s.seed = 1 + id;
+      s.id = id++;
+      s.endpoint_first = static_cast<uint32_t>(wishes.endpoints.size());
+      s.endpoint_count = count;
+      s.be_port = swap16(port);
+      s.family = family;
+      s.protocol = protocol;
+      s.masquerade =
+          static_cast<uint8_t>(pods_masquerade ? Masquerade::kNotFromPods : Masquerade::kNever);
+      s.verdict = static_cast<uint8_t>(count ? ServiceVerdict::kBalance : ServiceVerdict::kReject);
+      if ((told >> s.id & 1) == 0) return;
+      for (uint32_t i = 0; i < count; ++i) {
+        EndpointRow e{};
+        const std::string text =
+            (family == 4 ? "10.1.0.1" : "fd00:1::1") + std::to_string(1 + (i + shift) % 3);
+        parse_address(text.c_str(), e.address);
+        e.id = s.id * 8 + i;
+        e.be_port = swap16(to);
+        e.weight = 1;
+        e.family = family;
+        e.flags = 1;
+        wishes.endpoints.push_back(e);
+      }
+      wishes.services.push_back(s);
+    };
+    for (const uint8_t family : {uint8_t{4}, uint8_t{6}}) {
+      service(family, kProtocolTcp, 80, 8080, endpoint_count);
+      service(family, kProtocolUdp, 53, 5353, endpoint_count);
+      service(family, kProtocolSctp, 38412, 38412, endpoint_count);
+      service(family, family == 4 ? kProtocolIcmp : kProtocolIcmp6, 0, 0, endpoint_count);
+      service(family, kProtocolTcp, 81, 8081, 0);
+    }
+  }
+  void take(const TableSet& set) {
+    Port* drivers[] = {ports[0].get(), ports[1].get(), ports[2].get()};
+    LoadContext context{flows4.get(),     flows6.get(), &snat,       &neighbours,
+                        arena.get(),      drivers,      3,           HashSeed{1, 2},
+                        HashKind::kSip13, ++generation, tables.get()};
+    std::string error;
+    auto next = load(set, context, &error);
+    if (!next) die(error.c_str());
+    load_apply(set, context, *next);
+    before = std::move(tables);
+    tables = std::move(next);
+  }
+
   // The tables of the node with the first `endpoint_count` endpoints.
-  void publish(bool host, bool pods_masquerade, uint32_t endpoint_count) {
+  void publish(bool host, bool masquerade, uint32_t endpoint_count) {
+    pods_masquerade = masquerade;
     SettingsRow settings{};
     settings.tcp_syn_sent_ms = settings.tcp_syn_received_ms = settings.tcp_fin_wait_ms = 60000;
     settings.tcp_last_ack_ms = settings.tcp_time_wait_ms = settings.tcp_picked_up_ms = 30000;
@@ -158,42 +218,8 @@ struct CorridorKit {
     neighbour("10.1.0.12", 4, 1);
     neighbour("fd00:1::11", 6, 1);
     neighbour("fd00:1::12", 6, 1);  // .13 is not known: packets to it wait
-    std::vector<ServiceRow> services;
-    std::vector<EndpointRow> endpoints;
-    auto service = [&](uint8_t family, uint8_t protocol, uint16_t port, uint16_t to,
-                       uint32_t count) {
-      ServiceRow s{};
-      address(family == 4 ? "10.96.0.10" : "fd00:96::10", s.address);
-      s.seed = 1 + services.size();
-      s.id = static_cast<uint32_t>(services.size());
-      s.endpoint_first = static_cast<uint32_t>(endpoints.size());
-      s.endpoint_count = count;
-      s.be_port = swap16(port);
-      s.family = family;
-      s.protocol = protocol;
-      s.masquerade =
-          static_cast<uint8_t>(pods_masquerade ? Masquerade::kNotFromPods : Masquerade::kNever);
-      s.verdict = static_cast<uint8_t>(count ? ServiceVerdict::kBalance : ServiceVerdict::kReject);
-      for (uint32_t i = 0; i < count; ++i) {
-        EndpointRow e{};
-        const std::string text = (family == 4 ? "10.1.0.1" : "fd00:1::1") + std::to_string(1 + i);
-        address(text.c_str(), e.address);
-        e.id = static_cast<uint32_t>(services.size() * 8 + i);
-        e.be_port = swap16(to);
-        e.weight = 1;
-        e.family = family;
-        e.flags = 1;
-        endpoints.push_back(e);
-      }
-      services.push_back(s);
-    };
-    for (const uint8_t family : {uint8_t{4}, uint8_t{6}}) {
-      service(family, kProtocolTcp, 80, 8080, endpoint_count);
-      service(family, kProtocolUdp, 53, 5353, endpoint_count);
-      service(family, kProtocolSctp, 38412, 38412, endpoint_count);
-      service(family, family == 4 ? kProtocolIcmp : kProtocolIcmp6, 0, 0, endpoint_count);
-      service(family, kProtocolTcp, 81, 8081, 0);
-    }
+    Wishes wishes;
+    wish(wishes, ~0u, endpoint_count, 0);
     PodRangeRow pods{};
     address("10.1.0.0", pods.prefix);
     pods.family = 4;
@@ -211,8 +237,8 @@ struct CorridorKit {
     set.addresses = addresses.data();
     set.routes = routes.data();
     set.neighbours = statics.data();
-    set.services = services.data();
-    set.endpoints = endpoints.data();
+    set.services = wishes.services.data();
+    set.endpoints = wishes.endpoints.data();
     set.pod_ranges = &pods;
     set.snat_sources = sources.data();
     set.zones = zones.data();
@@ -221,22 +247,38 @@ struct CorridorKit {
                                           addresses.size(),
                                           routes.size(),
                                           statics.size(),
-                                          services.size(),
-                                          endpoints.size(),
+                                          wishes.services.size(),
+                                          wishes.endpoints.size(),
                                           1,
                                           sources.size(),
                                           zones.size()};
     for (uint32_t i = 0; i < kSectionCount; ++i) set.count[i] = static_cast<uint32_t>(counts[i]);
-    Port* drivers[] = {ports[0].get(), ports[1].get(), ports[2].get()};
-    LoadContext context{flows4.get(),     flows6.get(), &snat,       &neighbours,
-                        arena.get(),      drivers,      3,           HashSeed{1, 2},
-                        HashKind::kSip13, ++generation, tables.get()};
-    std::string error;
-    auto next = load(set, context, &error);
-    if (!next) die(error.c_str());
-    load_apply(set, context, *next);
-    before = std::move(tables);
-    tables = std::move(next);
+    take(set);
+  }
+
+  // A change of the services whose numbers are bits of `told`: with so many endpoints, the first of
+  // them `shift` places on, so that their ids stand for other places. Those of `removed` go.
+  void change(uint32_t told, uint32_t removed, uint32_t endpoint_count, uint32_t shift) {
+    Wishes wishes;
+    wish(wishes, told, endpoint_count, shift);
+    change(wishes, removed & ~told);
+  }
+  void change(const Wishes& wishes, uint32_t removed) {
+    std::vector<RemovedServiceRow> gone;
+    for (uint32_t id = 0; id < kServices; ++id)
+      if ((removed >> id & 1) != 0 && tables->services->service(id)) gone.push_back({id});
+    TableSet set{};
+    set.base_generation = generation;
+    set.services = wishes.services.data();
+    set.endpoints = wishes.endpoints.data();
+    set.removed_services = gone.data();
+    const auto count = [&](Section s, size_t n) {
+      set.count[static_cast<uint32_t>(s)] = static_cast<uint32_t>(n);
+    };
+    count(Section::kServices, wishes.services.size());
+    count(Section::kEndpoints, wishes.endpoints.size());
+    count(Section::kRemovedServices, gone.size());
+    take(set);
   }
 
   // Text -> 16 bytes: dotted IPv4, or IPv6 of hexadecimal groups with one "::".

@@ -30,6 +30,10 @@ struct CorridorTwins {
     fast.publish(host, pods_masquerade, endpoint_count);
     plain.publish(host, pods_masquerade, endpoint_count);
   }
+  void change(uint32_t told, uint32_t removed, uint32_t endpoint_count, uint32_t shift) {
+    fast.change(told, removed, endpoint_count, shift);
+    plain.change(told, removed, endpoint_count, shift);
+  }
   std::string finish_waiting() {
     fast.finish_waiting();
     plain.finish_waiting();
@@ -38,7 +42,9 @@ struct CorridorTwins {
   }
   std::string compare_flows() {
     if (rows(*fast.flows4, fast.now) != rows(*plain.flows4, plain.now)) return "IPv4 flows";
+    if (stamps(*fast.flows4) != stamps(*plain.flows4)) return "IPv4 flows' generations";
     if (rows(*fast.flows6, fast.now) != rows(*plain.flows6, plain.now)) return "IPv6 flows";
+    if (stamps(*fast.flows6) != stamps(*plain.flows6)) return "IPv6 flows' generations";
     return {};
   }
 
@@ -61,6 +67,16 @@ struct CorridorTwins {
       if (fast.counters->counts[i] != plain.counters->counts[i])
         return std::string("counter ") + kCounterNames[i];
     return {};
+  }
+  // Of both directions of those that live.
+  template <class F>
+  static std::vector<uint32_t> stamps(const FlowTable<F>& flows) {
+    std::vector<uint32_t> all;
+    for (uint32_t record = 0; record < flows.capacity(); ++record)
+      for (uint8_t direction = 0; direction < 2; ++direction)
+        if (flows.state_of(record) != FlowState::kNone)
+          all.push_back(flows.side({record, direction}).generation.load());
+    return all;
   }
   template <class F>
   static std::vector<uint8_t> rows(const FlowTable<F>& flows, Time now) {

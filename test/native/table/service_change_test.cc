@@ -40,7 +40,7 @@ class Town {
     std::memcpy(w.row.address, address_of(family, 96, id / 4 + 1).bytes, 16);
     w.row.seed = id * 77 + pick(2);
     w.row.id = id;
-    w.row.be_port = swap16(static_cast<uint16_t>(80 + id));
+    w.row.be_port = swap16(static_cast<uint16_t>(80 + id + 100 * pick(2)));
     w.row.family = family;
     w.row.protocol = kProtocolTcp;
     w.row.verdict = static_cast<uint8_t>(pick(3));
@@ -126,6 +126,62 @@ void expect_equal(const ServiceTable& a, const ServiceTable& b, uint32_t generat
         ASSERT_EQ(a.is_virtual(network, family, v), b.is_virtual(network, family, v));
         ASSERT_EQ(a.is_endpoint(network, family, e), b.is_endpoint(network, family, e));
       }
+}
+
+// What flows may be made of, and when.
+struct Made {
+  uint32_t service, endpoint, stamp;
+  uint8_t family;
+  IpAddress at, to;
+};
+void make_all(const ServiceTable& t, uint32_t generation, std::vector<Made>& all) {
+  for (uint32_t id = 0; id < t.service_end(); ++id) {
+    const ServiceEntry* s = t.service(id);
+    for (uint32_t i = 0; s != nullptr && i < s->endpoint_count; i += 1 + i / 8) {
+      const EndpointEntry& e = s->set->endpoints()[i];
+      all.push_back({id, e.id, generation, s->family, s->address, e.address});
+    }
+  }
+}
+
+// Whatever does not hold any more does not stand either, by its addresses; most of the rest does.
+TEST(ServiceTable, WhatStandsHolds) {
+  Town town(11);
+  Rows none;
+  auto table = none.build(1);
+  std::vector<Made> all;
+  std::map<uint32_t, Wished> wished;
+  uint32_t held = 0, stood = 0;
+  for (uint32_t generation = 2; generation < 60; ++generation) {
+    Rows change;
+    const uint32_t id = town.pick(30);
+    const ServiceEntry* was = table->service(id);
+    if (was != nullptr && town.pick(3) == 0) {
+      change.removed.push_back({id});
+      // The endpoints stay the echo's, now and then.
+      const bool has_echo = table->service(id + kEchoBase) != nullptr;
+      if (has_echo && town.pick(2) == 0) change.removed.push_back({id + kEchoBase});
+    } else {
+      Wished now = town.service(id);
+      if (town.pick(2) == 0)
+        now.endpoints = wished[id].endpoints;  // its place changes, if anything
+      put(change, wished[id] = now);
+    }
+    auto next = change.change(generation, *table);
+    table = std::move(next);
+    for (const Made& m : all) {
+      const bool holds = table->still_holds(m.service, m.endpoint, m.stamp);
+      const bool stands = table->stands(m.family, m.at.bytes, m.stamp) &&
+                          table->stands(m.family, m.to.bytes, m.stamp);
+      ASSERT_TRUE(holds || !stands) << m.service << " " << m.endpoint << " " << m.stamp;
+      if (m.stamp + 1 != generation) continue;
+      held += holds;
+      stood += stands;
+    }
+    make_all(*table, generation, all);
+  }
+  EXPECT_GT(held, 1000u);
+  EXPECT_GT(stood, held / 2);
 }
 
 class ServiceChange : public testing::TestWithParam<uint32_t> {};
