@@ -1,10 +1,11 @@
 // Native programs of ours that benchmarks run beside themselves (bench/native): built on demand, and
 // those that are asked line by line.
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { atEnd } from "./at_end.js";
 
 /** Of the package. */
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -63,13 +64,7 @@ export function buildProgram(name: string): string {
   }
 }
 
-/** Those that run; killed when this process ends before it has closed them. */
-const running = new Set<ChildProcess>();
-process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
-
-/** A program that answers each line on its standard input with one line. */
+/** A program that answers each line on its standard input with one line; killed when this one ends. */
 export class Asked {
   readonly #child;
   readonly #lines: AsyncIterator<string>;
@@ -82,7 +77,7 @@ export class Asked {
   ) {
     const child = spawn(file, args, { stdio: "pipe" });
     this.#child = child;
-    running.add(child);
+    const forget = atEnd(() => child.kill("SIGKILL"));
     child.stderr.on("data", (chunk: Buffer) => {
       this.#errors += chunk.toString();
     });
@@ -92,7 +87,7 @@ export class Asked {
     });
     this.#ended = new Promise((resolve) => {
       child.once("close", () => {
-        running.delete(child);
+        forget();
         resolve();
       });
     });
