@@ -88,7 +88,7 @@ TEST(Loop, OutsideEndInjectsAndCollects) {
   EXPECT_FALSE(end->collect(&bytes));
 }
 
-TEST(Loop, WakesASleeper) {
+TEST(LoopConcurrent, WakesASleeper) {
   PortKit kit;
   auto port = open(kit, "sleep");
   auto end = outside("sleep");
@@ -139,7 +139,7 @@ TEST(Loop, NoFrameLosesByName) {
 }
 
 // A sleeping receiver and a sender in bursts: no packet and no wake-up is lost, order is kept.
-TEST(Loop, TwoThreads) {
+TEST(LoopConcurrent, TwoThreads) {
   constexpr uint32_t kTotal = 60000;
   PortKit kit;
   auto port = open(kit, "threads");

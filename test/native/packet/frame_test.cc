@@ -133,7 +133,7 @@ TEST(FrameCache, GivesWholeChains) {
 
 // Two caches take and give through the pool, frames cross from one thread to the other, each frame
 // has one owner at a time (its first word proves it).
-TEST(FrameArena, TwoThreadsExchangeFramesAndNoneIsLostOrDoubled) {
+TEST(FrameArenaConcurrent, TwoThreadsExchangeFramesAndNoneIsLostOrDoubled) {
   auto arena = make_arena(2048);
   constexpr uint32_t kSlots = 256;
   std::vector<std::atomic<uint32_t>> crossing(kSlots);

@@ -162,7 +162,7 @@ TEST(Neighbours, DumpShowsEveryOneOnce) {
 }
 
 // Two workers ask at the same moments: exactly one of them sends each time.
-TEST(Neighbours, OnlyOneWorkerAsks) {
+TEST(NeighboursConcurrent, OnlyOneWorkerAsks) {
   NeighbourTable t(64);
   const uint32_t a = t.find_or_add(1, 4, v4(1), 0);
   std::atomic<uint32_t> sent{0};
@@ -182,7 +182,7 @@ TEST(Neighbours, OnlyOneWorkerAsks) {
 
 // Readers beside a writer that reuses entries: a name never reads as a mixture, and a pinned entry
 // never has another's MAC.
-TEST(Neighbours, ReadersSeeWholeNames) {
+TEST(NeighboursConcurrent, ReadersSeeWholeNames) {
   NeighbourTable t(32);
   std::atomic<bool> stop{false};
   auto name = [](uint32_t i) {

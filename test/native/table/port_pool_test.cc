@@ -127,7 +127,7 @@ TEST(PortPoolDeathTest, AGrantGivenTwiceStopsTheProgram) {
 }
 
 // Two workers take; each gives back what the other took. Nothing is lost or handed out twice.
-TEST(PortPool, TwoWorkersAtOnce) {
+TEST(PortPoolConcurrent, TwoWorkersAtOnce) {
   PortPool pool(2, 1024, 3071);
   const uint16_t s = pool.source(4, address(1));
   std::atomic<uint32_t> owner[65536] = {};
