@@ -36,7 +36,7 @@ constexpr uint16_t kPorts[] = {40000, 40001, 80, 81, 53, 8080, 5353, 38412, 1024
 
 Bytes address(const char* const (&from)[12], uint8_t pick, size_t length) {
   uint8_t raw[16];
-  CorridorKit::parse_address(from[pick % 12], raw);
+  parse_address(from[pick % 12], raw);
   return Bytes(raw, raw + length);
 }
 

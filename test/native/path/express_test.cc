@@ -280,8 +280,7 @@ TEST_F(ExpressRestamp, EndsWithItsEndpoint) {
 }
 
 TEST_F(ExpressRestamp, EndsWithItsService) {
-  CorridorKit::Wishes wishes;
-  kit.wish(wishes, kTcp4 | kEcho4, 1, 0);
+  NodeServices wishes(kit.pods_masquerade, kTcp4 | kEcho4, 1, 0);
   wishes.services[1].seed = wishes.services[0].seed;
   wishes.services[1].endpoint_first = 0;  // the echo shares its endpoints
   wishes.endpoints.pop_back();

@@ -1,13 +1,7 @@
-#include "worker/worker.h"
-
-#include <gtest/gtest.h>
-
 #include <utility>
 
-#include "base/thread.h"
 #include "packet/place.h"
-#include "support/corridor_kit.h"
-#include "support/flows.h"
+#include "support/worker_node.h"
 #include "table/flow_wheel.h"
 
 namespace nodeplane::test {
@@ -45,54 +39,11 @@ class LargePort : public NullPort {
   uint32_t gives, sent = 0;
 };
 
-// One worker, or two, over three ports, the first two of which a test may bring.
-struct Node {
-  CorridorKit kit;
-  Shared shared;
-  // Of worker 0 and of worker 1.
-  std::unique_ptr<Counters> counters = std::make_unique<Counters>();
-  std::unique_ptr<Counters> others = std::make_unique<Counters>();
-
-  Node(Port* first, Port* second, uint32_t workers = 1)
-      : kit(false, true, CorridorKit::kCapacity, workers) {
-    shared.workers = workers;
-    shared.arena = kit.arena.get();
-    shared.epochs = &kit.epochs;
-    shared.ports[0] = first ? first : kit.ports[0].get();
-    shared.ports[1] = second ? second : kit.ports[1].get();
-    shared.ports[2] = kit.ports[2].get();
-    shared.port_count = 3;
-    shared.rings.resize(workers * workers);
-    for (auto& ring : shared.rings) ring = std::make_unique<Handover>();
-    shared.sleeping = std::make_unique<std::atomic<bool>[]>(workers);
-    for (uint32_t w = 0; w < workers; ++w) shared.wake_fds.push_back(thread_event());
-    shared.tables.store(kit.tables.get());
-    for (Counters* c : {counters.get(), others.get()})
-      std::memset(static_cast<void*>(c), 0, sizeof *c);
-  }
-  ~Node() {
-    for (const int fd : shared.wake_fds) thread_event_close(fd);
-  }
-  // Connections whose time is up as soon as the clock ticks.
-  void overdue(uint32_t count, Time now) {
-    kit.flows4->set_timers(FlowTimers{});
-    for (uint32_t n = 0; n < count; ++n) {
-      FlowRef ref;
-      ASSERT_EQ(kit.flows4->keep(0, make_flow<V4>(n), now, &ref), KeepResult::kKept);
-    }
-  }
-  uint32_t live() const { return kit.flows4->live(); }
-  uint64_t sum(Counter c) const {
-    return counters->counts[static_cast<uint32_t>(c)] + others->counts[static_cast<uint32_t>(c)];
-  }
-  uint64_t drops(Drop d) const { return counters->drops[static_cast<uint32_t>(d)]; }
-};
-
 // As many packets in one list as segmentation may make: more than a batch ever received.
 TEST(Worker, SendsAListLongerThanABatch) {
   PortCaps caps;
   LargePort in(caps, kLarge), out(caps, 0);
-  Node node(&in, &out);
+  WorkerNode node(&in, &out);
   {
     Worker worker(node.shared, 0, WorkerMode::kPolling, -1, node.counters.get());
     EXPECT_EQ(worker.turn(node.kit.now), kLarge);
@@ -109,7 +60,7 @@ TEST(Worker, SendsAListLongerThanABatch) {
 TEST(Worker, RefusesWhatTheRingToAnotherCannotHold) {
   PortCaps caps;
   LargePort in(caps, kLarge), out(caps, 0);
-  Node node(&in, &out, 2);
+  WorkerNode node(&in, &out, 2);
   static_assert(kLarge * kPieces == kHandoverSlots);
   constexpr uint32_t kMore = 4;
   {
@@ -149,14 +100,14 @@ class BellPort : public NullPort {
     if (node->live() > 0) overslept.fetch_add(1);
     return true;
   }
-  const Node* node = nullptr;
+  const WorkerNode* node = nullptr;
   std::atomic<uint32_t> sleeps{0}, overslept{0};
 };
 
 constexpr Time kTick = Time{1} << FlowWheel::kTickShift;
 
 TEST(Worker, SaysThatConnectionsAreOverdue) {
-  Node node(nullptr, nullptr);
+  WorkerNode node(nullptr, nullptr);
   node.overdue(1000, node.kit.now);
   Worker worker(node.shared, 0, WorkerMode::kInterrupt, -1, node.counters.get());
   const Time then = node.kit.now + 2 * kTick;
@@ -170,7 +121,7 @@ class WorkerSleeps : public testing::TestWithParam<WorkerMode> {};
 
 TEST_P(WorkerSleeps, OnlyWhenNoConnectionIsOverdue) {
   BellPort bell;
-  Node node(&bell, nullptr);
+  WorkerNode node(&bell, nullptr);
   bell.node = &node;
   node.overdue(4000, time_now());
   std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kTick));  // the clock is the real one
