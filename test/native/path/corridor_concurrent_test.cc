@@ -9,15 +9,19 @@
 #include "support/corridor_kit.h"
 
 // Two workers run the whole corridor over one flow table: the questions of established connections
-// come by one, their answers by the other, while both open, close, reset and lose other ones (the
-// same for both), and control publishes services.
+// come by one, their answers by the other, by the express lane where they may, while both open, close,
+// reset and lose other ones (the same for both) in two zones that evict, and control publishes services,
+// as changes and as whole sets.
 namespace nodeplane::test {
 namespace {
 
 constexpr uint32_t kWorkers = 2, kCapacity = 256, kKnown = 32, kOthers = 600, kPhaseMs = 400;
+constexpr uint8_t kPods = 1;  // the zone of clients in the pod range; the others' is 0
 constexpr uint32_t kSrc4 = 26, kSrc6 = 22;  // of addresses in a frame
 constexpr auto kDuration = std::chrono::milliseconds(2000);
 const Bytes kOutside4 = {198, 51, 100, 7};
+const Bytes kPod4 = {10, 1, 0, 12};
+const Bytes kPodsMac = {0x02, 0, 0, 0, 0, 0x02};  // of port 1
 const Bytes kOutside6 = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7};
 const Bytes kVirtual4 = {10, 96, 0, 10};
 const Bytes kVirtual6 = {0xfd, 0, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
@@ -31,6 +35,13 @@ Bytes question(bool v6, uint16_t port, uint8_t flags) {
   ip6.dst = kVirtual6;
   return v6 ? eth(0x86dd, ipv6(ip6, tcp(port, 80, flags)))
             : eth(0x0800, ipv4(ip4, tcp(port, 80, flags)));
+}
+
+Bytes pods_question(uint16_t port, uint8_t flags) {
+  Ip4 ip;
+  ip.src = kPod4;
+  ip.dst = kVirtual4;
+  return eth(0x0800, ipv4(ip, tcp(port, 80, flags)), kPodsMac);
 }
 
 // What the receiver of this TCP packet says next; sums stay right, but for the flags' sake.
@@ -68,9 +79,15 @@ class Hand {
     counters_->add(Counter::kPacketsIn);
   }
   void run(const Tables& tables) {
+    states_->express.pause = 0;  // it tries every batch
     corridor(*batch_, tables, *states_);
+    // Parse names what it sees.
+    for (uint32_t i = 0; i < batch_->count; ++i)
+      express_ +=
+          batch_->packets[i].kind == Kind::kOther && batch_->packets[i].verdict == Verdict::kSent;
     collect(true);
   }
+  uint64_t by_express() const { return express_; }
   // What a worker does between batches. `all`: what waits for a neighbour leaves. True: more is due.
   bool tidy(const Tables& tables, bool all) {
     begin(batch_->now);
@@ -109,6 +126,7 @@ class Hand {
   }
 
   CorridorKit& kit_;
+  uint64_t express_ = 0;  // packets that went express
   FrameCache frames_;
   std::unique_ptr<Counters> counters_ = std::make_unique<Counters>();
   std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();
@@ -129,11 +147,19 @@ struct Road {
   uint64_t carried[kWorkers] = {};     // of each of them
 
   Road() {
-    publish(2);
+    ZoneRow pods{};
+    pods.id = kPods;
+    pods.maximum = 40;
+    pods.source = static_cast<uint8_t>(ZoneSource::kPods);
+    kit.zones = {pods};
+    publish(true, 2);
     establish();
   }
-  void publish(uint32_t endpoints) {
-    kit.publish(false, true, endpoints);
+  void publish(bool whole, uint32_t endpoints) {
+    if (whole)
+      kit.publish(false, true, endpoints);
+    else
+      kit.change(true, endpoints);
     set_timers(kPhaseMs / 4);
     tables.store(kit.tables.get());
     // Until nobody reads what is kept as `before`: the next one drops it.
@@ -169,6 +195,11 @@ struct Road {
   }
   Time clock() const { return kit.now + time_now() - start; }
   uint32_t live() const { return kit.flows4->live() + kit.flows6->live(); }
+  ZoneStateRow zone(uint8_t z) const {
+    ZoneStateRow row;
+    kit.flows4->zone_state(z, &row);
+    return row;
+  }
   uint64_t sum(Counter c) const { return hands[0].count(c) + hands[1].count(c); }
 
   void drive(uint32_t w) {
@@ -190,11 +221,14 @@ struct Road {
       // In every other phase no more come, so that some expire before they are evicted.
       const bool busy = now / kMillisecond / kPhaseMs % 2 == 0;
       for (uint32_t i = busy ? random() % 24 : 0; i > 0; --i) {
+        const auto port = static_cast<uint16_t>(5000 + random() % kOthers);
+        const uint8_t flags = kFlags[random() % 6];
         if (!heard.empty() && random() % 3 == 0)
-          h.put(1, answer(heard[random() % heard.size()], kFlags[random() % 6] | kTcpAck));
+          h.put(1, answer(heard[random() % heard.size()], flags | kTcpAck));
+        else if (random() % 3 == 0)
+          h.put(1, pods_question(port, flags));
         else
-          h.put(0, question(random() % 2, static_cast<uint16_t>(5000 + random() % kOthers),
-                            kFlags[random() % 6]));
+          h.put(0, question(random() % 2, port, flags));
       }
       h.run(now_valid);
       if (heard.size() > 64) heard.clear();
@@ -207,12 +241,14 @@ struct Road {
 };
 
 template <class F>
-void look(const FlowTable<F>& flows, Time now, const Road& road, uint32_t* known) {
+void look(const FlowTable<F>& flows, Time now, const Road& road, uint32_t* known,
+          uint32_t* masqueraded) {
   std::vector<FlowRow> rows(flows.capacity());
   uint32_t cursor = 0;
   rows.resize(flows.dump(&cursor, rows.data(), flows.capacity(), now));
   EXPECT_EQ(rows.size(), flows.live()) << "a record is lost";
   for (const FlowRow& r : rows) {
+    *masqueraded += std::memcmp(r.reply_destination, r.original_source, 16) != 0;
     if (swap16(r.original_source_port) >= 1024 + kKnown) continue;
     ++*known;
     EXPECT_EQ(r.packets_forward, 2 + road.carried[0]);
@@ -229,10 +265,10 @@ TEST(CorridorConcurrent, OneTableManyHands) {
   const auto end = std::chrono::steady_clock::now() + kDuration;
   std::vector<FlowRow> rows(kCapacity);
   for (uint32_t n = 0; std::chrono::steady_clock::now() < end; ++n) {
-    road.publish(2 + n % 2);
+    road.publish(n % 3 == 0, 2 + n % 2);
     uint32_t cursor = 0;
     kit.flows4->dump(&cursor, rows.data(), kCapacity, kit.now);
-    std::this_thread::sleep_for(kDuration / 10);
+    std::this_thread::sleep_for(kDuration / 40);
   }
   road.stop.store(true);
   for (auto& t : threads) t.join();
@@ -248,12 +284,19 @@ TEST(CorridorConcurrent, OneTableManyHands) {
   EXPECT_EQ(road.sum(Counter::kFlowNew) - road.sum(Counter::kFlowForgotten) -
                 road.sum(Counter::kFlowExpired) - road.sum(Counter::kFlowEvicted),
             road.live());
-  EXPECT_EQ(kit.snat.in_use(), kit.flows4->live());
+  for (const uint8_t z : {uint8_t{0}, kPods}) {
+    const ZoneStateRow zone = road.zone(z);
+    EXPECT_GT(zone.evicted_closing + zone.evicted_half_open, 0u) << "zone " << +z;
+    EXPECT_EQ(zone.evicted_established, 0u);
+  }
+  for (uint32_t w = 0; w < kWorkers; ++w)
+    EXPECT_GT(road.hands[w].by_express(), kKnown * road.carried[w] / 2) << "worker " << w;
   road.set_timers(3'600'000);  // nothing runs out while we look
   const Time last = road.clock();
-  uint32_t known = 0;
-  look(*kit.flows4, last, road, &known);
-  look(*kit.flows6, last, road, &known);
+  uint32_t known = 0, masqueraded = 0;
+  look(*kit.flows4, last, road, &known, &masqueraded);
+  look(*kit.flows6, last, road, &known, &masqueraded);
+  EXPECT_EQ(kit.snat.in_use(), masqueraded);
   EXPECT_EQ(known, kKnown) << "an established connection was lost";
 
   for (uint32_t round = 0; round < 100; ++round) {  // limbo empties by and by
