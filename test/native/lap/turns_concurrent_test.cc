@@ -42,7 +42,7 @@ TEST(TurnsConcurrent, GoOnWhileControlPublishes) {
   PathLap::Options laps;
   laps.flows = kFlows;
   laps.services.resize(1);
-  NodeRows::parse_address("10.96.0.10", laps.services[0].address.bytes);
+  parse_address("10.96.0.10", laps.services[0].address.bytes);
   laps.services[0].be_port = swap16(80);
   const auto lap = PathLap::create(*plane, laps, &error);
   ASSERT_NE(lap, nullptr) << error;
@@ -50,7 +50,7 @@ TEST(TurnsConcurrent, GoOnWhileControlPublishes) {
   lap->begin_turns(kSeconds, kExpiring, -1);
   for (uint32_t n = 0; n < kPublishes; ++n) {
     const NodeRows& rows = n % 2 == 0 ? one : two;
-    publish(*plane, n % 4 == 3 ? rows.set() : rows.change(plane->generation()));
+    publish(*plane, n % 4 == 3 ? rows.set() : rows.change(plane->generation(), {}));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   const auto turns = lap->end_turns();

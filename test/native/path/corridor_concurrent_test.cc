@@ -159,7 +159,7 @@ struct Road {
     if (whole)
       kit.publish(false, true, endpoints);
     else
-      kit.change(true, endpoints);
+      kit.change(~0u, 0, endpoints, 0);
     set_timers(kPhaseMs / 4);
     tables.store(kit.tables.get());
     // Until nobody reads what is kept as `before`: the next one drops it.

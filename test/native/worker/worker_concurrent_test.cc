@@ -104,7 +104,7 @@ TEST(WorkerConcurrent, EveryPacketIsHandedOverWhileControlPublishes) {
       if (published % 4 == 0)
         kit.publish(false, true, 2);
       else
-        kit.change(true, 1 + published % 2);
+        kit.change(~0u, 0, 1 + published % 2, 0);
       shared.tables.store(kit.tables.get(), std::memory_order_seq_cst);
       for (const uint64_t epoch = kit.epochs.retire(); kit.epochs.safe() <= epoch;)
         std::this_thread::yield();
