@@ -39,7 +39,7 @@ export const isBare = (name: SubjectName): boolean =>
   name === "forwarding" || name === "xdp_redirect" || name === "af_xdp_forward";
 
 /** The namespaces. */
-export type Place = "client" | "node" | "backend";
+type Place = "client" | "node" | "backend";
 
 const tapName = (side: Side): string => `t${side}`;
 
@@ -190,11 +190,9 @@ export class Subject {
     return new Asked("ip", this.#command(where, core, [process.execPath, ...script]));
   }
 
-  /** A program on one core of one namespace, which ends with the subject. */
-  spawn(where: Place, core: number, command: readonly string[]): ChildProcess {
-    const child = spawn("ip", this.#command(where, core, command), { stdio: "pipe" });
-    this.#children.push(child);
-    return child;
+  /** A program on one core of one namespace, which ends with the subject. Nobody hears what it says. */
+  spawn(where: Place, core: number, command: readonly string[]): void {
+    this.#children.push(spawn("ip", this.#command(where, core, command), { stdio: "ignore" }));
   }
 
   /** Forgets what conntrack knows: the next flows are new. */
