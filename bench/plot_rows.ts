@@ -7,7 +7,7 @@ export interface LineRow {
   readonly name: string;
   readonly title: string;
   /** A parameter, or what is made of all of them. */
-  readonly x: string | ((p: Parameters) => number);
+  readonly x: string | ((p: Parameters) => Parameters[string] | undefined);
   readonly xLabel: string;
   readonly isLogX?: boolean;
   readonly isLogY?: boolean;
@@ -35,7 +35,7 @@ const flowsText = (p: Parameters): string => `${Number(p.flows).toLocaleString("
 const perSecond = (ns: number): number => 1000 / ns;
 
 /** Flows of a table, keys of rte_hash, of whose bulks the faster one is drawn. */
-const flowsOf = (p: Parameters): number => Number(p.flows ?? p.keys);
+const flowsOf = (p: Parameters) => p.flows ?? p.keys;
 const isBetterBulk = (c: Measured, all: readonly Measured[]): boolean =>
   c.subject === "rte_hash" && betterBulk(all, Number(c.parameters.entries)) === c;
 

@@ -63,8 +63,9 @@ function lineChart(row: LineRow, all: readonly Measured[]): LineChart | undefine
     const line = row.line(c, cases);
     if (line === undefined) continue;
     const { name, kind } = told(line);
-    const x = typeof row.x === "string" ? Number(c.parameters[row.x]) : row.x(c.parameters);
-    if (!(x > 0) && kind !== "flat") continue;
+    const place = typeof row.x === "string" ? c.parameters[row.x] : row.x(c.parameters);
+    const x = typeof place === "number" ? place : 0;
+    if (x <= 0 && kind !== "flat") continue;
     const y = (value: number) => row.y?.(value, c.parameters) ?? value;
     const own: Drawn = drawn.get(name) ?? { kind, points: [] };
     drawn.set(name, own);

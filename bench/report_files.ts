@@ -18,23 +18,26 @@ export function aboutAll(readme = readFileSync(readmeFile, "utf8")): Map<string,
   return new Map([...rows].map(([, name = "", what = "", how = ""]) => [name, { what, how }]));
 }
 
-const parameters = z.record(z.string(), z.union([z.number(), z.string()]));
-const pair = z.tuple([z.number(), z.number()]);
-const goal = z.union([
-  z.strictObject({ atLeast: z.number() }),
-  z.strictObject({ atMost: z.number() }),
-]);
+// More than any run of ours has; what can be drawn in seconds.
+export const reportsMax = 100;
+export const casesMax = 4000;
+const numberMax = 1e15;
+
+const number = z.number().min(-numberMax).max(numberMax);
+const parameters = z.record(z.string(), z.union([number, z.string()]));
+const pair = z.tuple([number, number]);
+const goal = z.union([z.strictObject({ atLeast: number }), z.strictObject({ atMost: number })]);
 // A question may say more of a figure.
 const figure = z.looseObject({
   subject: z.string(),
   parameters,
   unit: z.string(),
-  min: z.number(),
-  median: z.number(),
-  max: z.number(),
-  samples: z.array(z.number()).min(1),
+  min: number,
+  median: number,
+  max: number,
+  samples: z.array(number).min(1),
   roundTripNs: z.array(pair).optional(),
-  pairs: z.number().optional(),
+  pairs: number.optional(),
   interval: pair.optional(),
   goal: goal.optional(),
 });
@@ -46,8 +49,8 @@ const skipped = z.object({
 const report = z.object({
   // It names a place in the page.
   question: z.string().regex(/^[a-z][a-z0-9_-]*$/),
-  machine: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
-  cases: z.array(z.union([figure, skipped])),
+  machine: z.record(z.string(), z.union([number, z.string(), z.boolean()])),
+  cases: z.array(z.union([figure, skipped])).max(casesMax),
   notes: z.array(z.string()).optional(),
   recommended: z.record(z.string(), parameters).optional(),
 });
@@ -63,12 +66,12 @@ export function readReports(file: string): Report[] {
   const found = z
     .array(report)
     .min(1)
+    .max(reportsMax)
     .safeParse(Array.isArray(json) ? json : [json]);
   if (found.success) return found.data as Report[];
   const [issue] = found.error.issues;
-  throw new Error(
-    `${file} is no report of nodeplane bench: ${issue?.path.join(".")}: ${issue?.message}`,
-  );
+  const what = [issue?.path.join("."), issue?.message].filter(Boolean).join(": ");
+  throw new Error(`${file} is no report of nodeplane bench: ${what}`);
 }
 
 /** Makes the folder when there is none; an Error when nothing can be written there. */

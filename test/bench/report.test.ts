@@ -10,7 +10,14 @@ import { questions } from "../../bench/index.js";
 import { chartsOf } from "../../bench/plots.js";
 import { withGoal } from "../../bench/ratio.js";
 import { measured, type Parameters, type Report } from "../../bench/report.js";
-import { aboutAll, openFolder, readReports, writeReports } from "../../bench/report_files.js";
+import {
+  aboutAll,
+  casesMax,
+  openFolder,
+  readReports,
+  reportsMax,
+  writeReports,
+} from "../../bench/report_files.js";
 import { root } from "../kit/root.js";
 
 const hostile = `</style><script>alert("&'1")</script>`;
@@ -130,6 +137,43 @@ t.test("the page: escaped, self-contained, every link leads somewhere", async (t
 t.test("every question has its row in bench/README.md", async (t) => {
   const abouts = aboutAll();
   for (const { name } of questions) t.ok((abouts.get(name)?.how.length ?? 0) > 40, name);
+});
+
+t.test("reports of others are bounded, and what is no place on an axis is not drawn", async (t) => {
+  const folder = t.testdir();
+  const file = join(folder, "hostile.json");
+  const read = (...all: readonly unknown[]) => {
+    writeFileSync(file, JSON.stringify(all));
+    return () => readReports(file);
+  };
+  const one = figure("corridor", { flows: 1000, services: 1, family: 4 });
+  const of = (...cases: readonly unknown[]) => ({ question: "path", machine: {}, cases });
+  t.throws(read(of(...Array(casesMax + 1).fill(one))), /0\.cases: .*4000/);
+  t.throws(
+    read(...Array(reportsMax + 1).fill(of(one))),
+    /no report of nodeplane bench: Too big.*100/,
+  );
+  for (const odd of [{ median: 1e16 }, { samples: [-1e300] }, { samples: [] }, { min: null }])
+    t.throws(read(of({ ...one, ...odd })), /0\.cases\.0/, JSON.stringify(odd));
+  t.throws(read(of({ ...one, parameters: { flows: 1e300 } })), /0\.cases\.0/);
+  const odd = ["1e300", "Infinity", "1000", 0, -1].map((flows) => ({
+    ...one,
+    parameters: { ...one.parameters, flows },
+  }));
+  const [path] = read(of(one, ...odd))();
+  const [chart] = chartsOf(path as Report);
+  if (!chart || !isLines(chart)) throw new Error("a line chart was expected");
+  t.same(
+    chart.lines.map((line) => line.points.map((p) => p.x)),
+    [[1000]],
+  );
+  const wide = [1e-15, 1e15].map((flows) => ({
+    ...one,
+    samples: [1e15, -1e15],
+    parameters: { ...one.parameters, flows, workers: flows },
+  }));
+  for (const question of ["path", "workers"])
+    await writeReports(folder, read({ ...of(...wide), question })(), "wide");
 });
 
 t.test("files that are no report, folders that cannot be written", async (t) => {
