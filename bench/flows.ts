@@ -32,9 +32,12 @@ const name = ([subject = "", family = "", flows]: readonly string[]) => ({
 
 type Sizes = Readonly<Record<"IPv4" | "IPv6", readonly number[]>>;
 
+/** Up to here there is a second table, for the other hash. */
+const otherHashMax = 1_000_000;
+
 function bytesOf(sizes: Sizes): number {
   const tables = (["IPv4", "IPv6"] as const).flatMap((family) =>
-    sizes[family].map((flows) => flows * flowBytes[family]),
+    sizes[family].map((flows) => flows * flowBytes[family] * (flows <= otherHashMax ? 2 : 1)),
   );
   const all = tables.reduce((sum, bytes) => sum + bytes, setupBytes);
   return all + Math.max(...tables) + rteHashBytes(entriesOf(sizes));

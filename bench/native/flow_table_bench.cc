@@ -1,6 +1,7 @@
 // The flow table alone, in laps of 8,192 items that are newly drawn between laps, untimed.
 //   find_hit  random established keys of both directions in batches of 256, as the express lane asks for
 //             them: hash, index lines, then records, asked for some packets ahead; counters touched
+//   find_hit crc32c  the same with the other hash
 //   find_miss the same of keys that are not there
 //   keep      new connections beside those that live; remove: random ones of those, one by one
 //   expire    connections whose time ran out, in batches, with caches full of other memory
@@ -25,14 +26,23 @@ namespace {
 constexpr HashSeed kSeed{0x0123456789abcdef, 0xfedcba9876543210};
 constexpr uint32_t kLap = 8192, kBurst = 256, kLinesAhead = 32;
 constexpr uint32_t kStep = 16, kAhead = 2 * kStep;  // as the express lane does
-constexpr uint32_t kSpare = 4;    // a table has room for a quarter more than live in it,
-constexpr uint32_t kSurplus = 5;  // and had a fifth more
+constexpr uint32_t kSpare = 4;               // a table has room for a quarter more than live in it,
+constexpr uint32_t kSurplus = 5;             // and had a fifth more
+constexpr uint32_t kOtherHashMax = 1000000;  // flows of a second table
 constexpr Time kStart = 1000 * kSecond;
 constexpr uint32_t kShortMs = 1000, kLongMs = 20u * 24 * 3600 * 1000;
 constexpr size_t kOtherBytes = size_t{64} << 20;  // more than a core complex caches
 
-void hash(const KeyV4* k, size_t n, uint32_t* out) { kernels().hash_v4(k, n, kSeed, out); }
-void hash(const KeyV6* k, size_t n, uint32_t* out) { kernels().hash_v6(k, n, kSeed, out); }
+HashKind hash_kind = HashKind::kSip13;  // of the benchmark that runs
+
+void hash(const KeyV4* k, size_t n, uint32_t* out) {
+  const bool keyed = hash_kind == HashKind::kSip13;
+  (keyed ? kernels().hash_v4 : kernels().crc_v4)(k, n, kSeed, out);
+}
+void hash(const KeyV6* k, size_t n, uint32_t* out) {
+  const bool keyed = hash_kind == HashKind::kSip13;
+  (keyed ? kernels().hash_v6 : kernels().crc_v6)(k, n, kSeed, out);
+}
 
 template <class F>
 NewFlow<F> flow(uint32_t n) {
@@ -64,12 +74,13 @@ class Stopwatch {
   std::chrono::steady_clock::time_point from_ = std::chrono::steady_clock::now();
 };
 
-// One for all benchmarks of a size; each leaves it as it was.
+// One for all benchmarks of a size and hash; each leaves it as it was.
 template <class F>
 struct Filled {
-  static Filled& of(uint32_t flows) {
-    static std::map<uint32_t, std::unique_ptr<Filled>> all;
-    std::unique_ptr<Filled>& one = all[flows];
+  static Filled& of(uint32_t flows, HashKind kind = HashKind::kSip13) {
+    static std::map<std::pair<uint32_t, HashKind>, std::unique_ptr<Filled>> all;
+    hash_kind = kind;
+    std::unique_ptr<Filled>& one = all[{flows, kind}];
     if (!one) one.reset(new Filled(flows));
     return *one;
   }
@@ -154,8 +165,8 @@ uint32_t find_all(FlowTable<F>& t, const std::vector<typename F::Key>& keys, Tim
 }
 
 template <class F>
-void find(benchmark::State& state, bool is_there) {
-  auto& f = Filled<F>::of(static_cast<uint32_t>(state.range(0)));
+void find(benchmark::State& state, bool is_there, HashKind kind = HashKind::kSip13) {
+  auto& f = Filled<F>::of(static_cast<uint32_t>(state.range(0)), kind);
   std::vector<typename F::Key> keys(kLap);
   for (auto _ : state) {
     for (auto& key : keys) {
@@ -280,6 +291,9 @@ void enroll(const std::string& family) {
   };
   for (const uint32_t flows : {1000, 10000, 100000, 1000000, 4000000, 16000000}) {
     add("find_hit", flows, [](benchmark::State& state) { find<F>(state, true); });
+    if (flows <= kOtherHashMax)
+      add("find_hit crc32c", flows,
+          [](benchmark::State& state) { find<F>(state, true, HashKind::kCrc32c); });
     add("find_miss", flows, [](benchmark::State& state) { find<F>(state, false); });
     add("floor", flows, floor_of<F>);
     if (flows / kSpare < 2 * kLap) continue;  // no room for a lap of new ones

@@ -6,7 +6,7 @@
 namespace nodeplane {
 
 inline constexpr uint32_t kTablesMagic = 0x4e505442;
-inline constexpr uint32_t kTablesVersion = 2;
+inline constexpr uint32_t kTablesVersion = 3;
 inline constexpr uint32_t kBatchSize = 256;
 inline constexpr uint32_t kPortMax = 64;
 inline constexpr uint32_t kWorkerMax = 64;
@@ -44,6 +44,10 @@ inline constexpr const char* kZoneSourceNames[] = {"any", "pods", "outside"};
 enum class HashKind : uint8_t { kSip13, kCrc32c };
 inline constexpr uint32_t kHashKindCount = 2;
 inline constexpr const char* kHashKindNames[] = {"sip13", "crc32c"};
+
+enum class HashFields : uint8_t { kTuple, kClient };
+inline constexpr uint32_t kHashFieldsCount = 2;
+inline constexpr const char* kHashFieldsNames[] = {"tuple", "client"};
 
 enum class FlowState : uint8_t { kNone, kSynSent, kSynReceived, kEstablished, kFinWait, kLastAck, kTimeWait, kClosed, kPickedUp, kUnreplied, kReplied };
 inline constexpr uint32_t kFlowStateCount = 11;
@@ -211,7 +215,8 @@ struct ServiceRow {
   uint8_t protocol;  // IANA number
   uint8_t masquerade;  // enum masquerade
   uint8_t verdict;  // enum service_verdict: what to do with new flows
-  uint32_t pad;
+  uint8_t hash_fields;  // enum hash_fields: by what of its packets a new flow finds its place on the ring
+  uint8_t pad[3];
 };
 static_assert(sizeof(ServiceRow) == 48);
 static_assert(offsetof(ServiceRow, address) == 0);
@@ -225,7 +230,8 @@ static_assert(offsetof(ServiceRow, family) == 40);
 static_assert(offsetof(ServiceRow, protocol) == 41);
 static_assert(offsetof(ServiceRow, masquerade) == 42);
 static_assert(offsetof(ServiceRow, verdict) == 43);
-static_assert(offsetof(ServiceRow, pad) == 44);
+static_assert(offsetof(ServiceRow, hash_fields) == 44);
+static_assert(offsetof(ServiceRow, pad) == 45);
 
 struct EndpointRow {
   uint8_t address[16];

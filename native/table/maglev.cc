@@ -238,4 +238,12 @@ uint32_t maglev_hash(const KeyV6& key, uint64_t seed) noexcept {
       mix_in(h, key.sport | uint64_t{key.dport} << 16 | uint64_t{key.protocol} << 32) >> 32);
 }
 
+uint32_t maglev_hash_client(const KeyV4& key, uint64_t seed) noexcept {
+  return static_cast<uint32_t>(mix_in(seed, key.src) >> 32);
+}
+
+uint32_t maglev_hash_client(const KeyV6& key, uint64_t seed) noexcept {
+  return static_cast<uint32_t>(mix_address(seed, 6, key.src) >> 32);
+}
+
 }  // namespace nodeplane

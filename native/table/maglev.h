@@ -21,5 +21,8 @@ uint32_t maglev_size(uint32_t endpoints) noexcept;
 // The place on the ring of a flow: equal on every node (public constants, the service's seed).
 uint32_t maglev_hash(const KeyV4& key, uint64_t seed) noexcept;
 uint32_t maglev_hash(const KeyV6& key, uint64_t seed) noexcept;
+// The same for all flows of a client: of its address alone.
+uint32_t maglev_hash_client(const KeyV4& key, uint64_t seed) noexcept;
+uint32_t maglev_hash_client(const KeyV6& key, uint64_t seed) noexcept;
 
 }  // namespace nodeplane

@@ -154,8 +154,9 @@ bool ServiceBuilder::row_ok(const ServiceRow& row, uint32_t index) const {
       row.protocol != (row.family == 4 ? kProtocolIcmp : kProtocolIcmp6))
     return no("protocol is none of TCP, UDP, SCTP and the family's ICMP");
   if (has_ports(row.protocol) != (row.be_port != 0)) return no("port is wrong for its protocol");
-  if (row.masquerade >= kMasqueradeCount || row.verdict >= kServiceVerdictCount)
-    return no("masquerade or verdict is out of range");
+  if (row.masquerade >= kMasqueradeCount || row.verdict >= kServiceVerdictCount ||
+      row.hash_fields >= kHashFieldsCount)
+    return no("masquerade, verdict or hash fields are out of range");
   if (row.endpoint_first > rows_.endpoint_count ||
       row.endpoint_count > rows_.endpoint_count - row.endpoint_first)
     return no("endpoints leave the table");
@@ -177,6 +178,7 @@ bool ServiceBuilder::come(const ServiceRow& row, uint32_t index) {
   s.protocol = row.protocol;
   s.masquerade = static_cast<Masquerade>(row.masquerade);
   s.verdict = static_cast<ServiceVerdict>(row.verdict);
+  s.hash_fields = static_cast<HashFields>(row.hash_fields);
   const ServiceEntry* former = before_ == nullptr ? nullptr : before_->service(s.id);
   s.born = former != nullptr && former->same_place(s) ? former->born : born_;
   t_.services_.grow(s.id + 1);

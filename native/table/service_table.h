@@ -31,6 +31,7 @@ struct ServiceEntry {
   Masquerade masquerade;
   ServiceVerdict verdict;
   uint8_t place_shift;  // of its set
+  HashFields hash_fields;
 
   // Where a place of the ring lies.
   const uint8_t* ring_at(uint32_t place) const noexcept {

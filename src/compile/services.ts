@@ -1,16 +1,23 @@
 // services: virtual addresses and their endpoints -> ServiceRow and EndpointRow. Each virtual address
 // also has an echo row beside its lowest port, with the same endpoints: a ping to it reaches a real
 // endpoint and comes back.
-import { type EndpointRow, type ServiceRow, ServiceVerdict } from "../gen/layout.js";
+import { type EndpointRow, HashFields, type ServiceRow, ServiceVerdict } from "../gen/layout.js";
 import type { IpText } from "../kit/brand.js";
 import { type Family, familyOf, writeAddress } from "../kit/ip.js";
-import { type Endpoint, serviceIdentity } from "../model/service.js";
+import { type Endpoint, type Service, serviceIdentity } from "../model/service.js";
 import type { Named } from "./draft.js";
 import { fnv1a64 } from "./seed.js";
 
 /** IANA protocol numbers. */
 export const protocolNumbers = { ICMP: 1, TCP: 6, UDP: 17, ICMPv6: 58, SCTP: 132 } as const;
 const choosableFlag = 1;
+const fieldsOf = { "5-tuple": HashFields.tuple, client: HashFields.client } as const;
+
+/** What services do not say themselves. */
+export interface ServiceDefaults {
+  readonly masquerade: (family: Family) => number;
+  readonly hashFields: NonNullable<Service["hashFields"]>;
+}
 
 /** Addresses of one row at a time: rows are written as soon as they are made. */
 const scratch = new Uint8Array(16);
@@ -25,7 +32,7 @@ export function serviceRow(
   { service, id, endpoints }: Named,
   first: number,
   network: number,
-  masquerade: (family: Family) => number,
+  defaults: ServiceDefaults,
 ): ServiceRow {
   const family = familyOf(service.address);
   return {
@@ -38,8 +45,9 @@ export function serviceRow(
     network,
     family,
     protocol: protocolNumbers[service.protocol],
-    masquerade: masquerade(family),
+    masquerade: defaults.masquerade(family),
     verdict: ServiceVerdict[service.verdict],
+    hashFields: fieldsOf[service.hashFields ?? defaults.hashFields],
   };
 }
 

@@ -177,7 +177,8 @@ function limit(what: string, count: number, max: number): void {
 
 /** Rows of these services, each with its echo's behind it. */
 function serviceSections(services: readonly Service[], draft: Draft, model: Model): Rows[] {
-  const masquerade = masqueradeOf(model.node);
+  const { hashFields } = model.settings.services;
+  const defaults = { masquerade: masqueradeOf(model.node), hashFields };
   limit("services", draft.serviceCount, serviceMax);
   limit("endpoints", draft.endpointCount, endpointMax);
   const echoes = services.map((service) => draft.echo(service));
@@ -188,7 +189,7 @@ function serviceSections(services: readonly Service[], draft: Draft, model: Mode
     let at = start;
     let first = 0;
     all.forEach((named, i) => {
-      const row = serviceRow(named, first, draft.network(named.service.network), masquerade);
+      const row = serviceRow(named, first, draft.network(named.service.network), defaults);
       first += named.ids.length;
       writeServiceRow(view, at, row);
       at += serviceRowSize;

@@ -56,22 +56,18 @@ function routesOf(config: Config): Route[] {
 }
 
 function settingsOf({ name, sections }: Draft, base: string): Settings {
-  const { workers, frames, flows, tcp, nat, control, copy, icmp, neighbourTimers } = sections;
+  const { flows, nat, control, copy, ...rest } = sections;
   return {
+    ...rest,
     name,
-    workers,
-    frames,
     flows: {
       ...flows,
       capacity6: flows.capacity6 ?? flows.capacity,
       seed: flows.seed ?? null,
       file: flows.file === undefined ? null : resolve(base, flows.file),
     },
-    tcp,
     nat: { portLow: nat.ports.low, portHigh: nat.ports.high },
     copy: { ...copy, core: copy.core ?? null },
-    icmp,
-    neighbourTimers,
     controlSocket: control.socket === undefined ? null : resolve(base, control.socket),
   };
 }

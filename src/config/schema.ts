@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { portMax, workerMax } from "../gen/layout.js";
 import { type DriverName, driverNames } from "../model/port.js";
+import { hashFields } from "../model/service.js";
 import { defaultTimers, type FlowTimers } from "../model/settings.js";
 import {
   amount,
@@ -209,6 +210,7 @@ export const sections = {
     zones: z.record(z.string(), zone).default({}),
   }),
   tcp: z.strictObject({ pickup: flag.default(true) }),
+  services: z.strictObject({ hashFields: oneOf(...hashFields).default("5-tuple") }),
   nat: z.strictObject({ ports: portRange.default({ low: 1024, high: 29_999 }) }),
   copy: z.strictObject({
     engine: oneOf("auto", "cpu", "thread", "dsa", "model").default("auto"),

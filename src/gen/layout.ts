@@ -1,7 +1,7 @@
 // Generated from schema/tables.json by scripts/generate.mjs. Do not edit.
 
 export const tablesMagic = 0x4e505442;
-export const tablesVersion = 2;
+export const tablesVersion = 3;
 export const batchSize = 256;
 export const portMax = 64;
 export const workerMax = 64;
@@ -33,6 +33,9 @@ export const ZoneSource = { any: 0, pods: 1, outside: 2 } as const;
 
 export const hashKindNames = ["sip13", "crc32c"] as const;
 export const HashKind = { sip13: 0, crc32c: 1 } as const;
+
+export const hashFieldsNames = ["tuple", "client"] as const;
+export const HashFields = { tuple: 0, client: 1 } as const;
 
 export const flowStateNames = ["none", "syn_sent", "syn_received", "established", "fin_wait", "last_ack", "time_wait", "closed", "picked_up", "unreplied", "replied"] as const;
 export const FlowState = { none: 0, synSent: 1, synReceived: 2, established: 3, finWait: 4, lastAck: 5, timeWait: 6, closed: 7, pickedUp: 8, unreplied: 9, replied: 10 } as const;
@@ -312,6 +315,8 @@ export interface ServiceRow {
   masquerade: number;
   /** enum service_verdict: what to do with new flows */
   verdict: number;
+  /** enum hash_fields: by what of its packets a new flow finds its place on the ring */
+  hashFields: number;
 }
 export const serviceRowSize = 48;
 export function writeServiceRow(view: DataView, at: number, row: ServiceRow): void {
@@ -326,6 +331,7 @@ export function writeServiceRow(view: DataView, at: number, row: ServiceRow): vo
   view.setUint8(at + 41, row.protocol);
   view.setUint8(at + 42, row.masquerade);
   view.setUint8(at + 43, row.verdict);
+  view.setUint8(at + 44, row.hashFields);
 }
 export function readServiceRow(view: DataView, at: number): ServiceRow {
   return {
@@ -340,6 +346,7 @@ export function readServiceRow(view: DataView, at: number): ServiceRow {
     protocol: view.getUint8(at + 41),
     masquerade: view.getUint8(at + 42),
     verdict: view.getUint8(at + 43),
+    hashFields: view.getUint8(at + 44),
   };
 }
 

@@ -4,6 +4,9 @@ import { formatEndpoint } from "../kit/ip.js";
 export type Protocol = "TCP" | "UDP" | "SCTP";
 /** What to do with a new flow: kube-proxy's balance, REJECT (no endpoint) and DROP (none local). */
 export type Verdict = "balance" | "reject" | "drop";
+/** By what of its first packet a flow finds its endpoint: everything, or the client's address alone. */
+export const hashFields = ["5-tuple", "client"] as const;
+export type HashFields = (typeof hashFields)[number];
 
 /** One backend of one service port. All that are listed exist for established flows. */
 export interface Endpoint {
@@ -47,6 +50,8 @@ export interface Service {
   readonly port: L4Port;
   readonly network: string;
   readonly verdict: Verdict;
+  /** Without: as the settings say for all. */
+  readonly hashFields?: HashFields | undefined;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -99,6 +104,7 @@ export const sameService = (a: Service, b: Service): boolean =>
     a.port === b.port &&
     a.network === b.network &&
     a.verdict === b.verdict &&
+    a.hashFields === b.hashFields &&
     (a.endpoints === b.endpoints ||
       (a.endpoints.length === b.endpoints.length &&
         a.endpoints.every((e, i) => sameEndpoint(e, b.endpoints[i] as Endpoint)))));

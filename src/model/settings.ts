@@ -1,3 +1,5 @@
+import type { HashFields } from "./service.js";
+
 export type WorkerMode = "polling" | "interrupt" | "adaptive";
 
 /** Lifetimes in milliseconds, as in SettingsRow. */
@@ -99,6 +101,8 @@ export interface Settings {
     readonly zones: Readonly<Record<string, Zone>>;
   };
   readonly tcp: { readonly pickup: boolean };
+  /** Of services that do not say otherwise. */
+  readonly services: { readonly hashFields: HashFields };
   readonly nat: { readonly portLow: number; readonly portHigh: number };
   readonly icmp: { readonly errorsPerSecond: number };
   readonly neighbourTimers: {

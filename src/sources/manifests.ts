@@ -7,6 +7,7 @@ import { defaultNetwork, type Endpoint, frontKey, type Service } from "../model/
 import type { Found, Objects } from "./objects.js";
 import {
   endpointsPerSliceMax,
+  hashFieldsKey,
   portsPerSliceMax,
   readStation,
   type ServiceObject,
@@ -200,6 +201,7 @@ export function servicesOf(objects: Objects, node: Node): Wishes {
           address,
           port: port.port,
           network: defaultNetwork,
+          hashFields: metadata.annotations[hashFieldsKey],
           ...endpointsOf(
             [...(backends.get(key)?.values() ?? [])],
             spec.internalTrafficPolicy,

@@ -6,6 +6,7 @@ import { kindOf } from "../config/yaml.js";
 import type { IpText, L4Port } from "../kit/brand.js";
 import { formatAddress, isLinkLocal, notUnicast, parseAddress } from "../kit/ip.js";
 import { err, ok, type Result } from "../kit/result.js";
+import { type HashFields, hashFields } from "../model/service.js";
 
 /** Of EndpointSlice's validation (facts of the API: discovery/v1). */
 export const endpointsPerSliceMax = 1000;
@@ -45,10 +46,17 @@ const clusterAddress = textField<IpText | "None" | "">("an IP address", (t) =>
   t === "" || t === "None" ? ok(t) : station(t),
 );
 
+/** The annotation of a Service by which it says what of a packet chooses its endpoint. */
+export const hashFieldsKey = "nodeplane/hash-fields";
+
 const metadata = z.object({
   name,
   namespace: or(text, "default"),
   labels: or(z.record(z.string(), or(text, "")), {} as Record<string, string>),
+  annotations: or(
+    z.object({ [hashFieldsKey]: or(choice(...hashFields), undefined) }),
+    {} as { [hashFieldsKey]?: HashFields | undefined },
+  ),
 });
 
 export const serviceSchema = z.object({

@@ -1,12 +1,20 @@
 // Models as bytes.
 import t from "tap";
 import { IdDirectory } from "../../src/compile/ids.js";
+import { plan } from "../../src/compile/plan.js";
 import { fnv1a64 } from "../../src/compile/seed.js";
 import { compile } from "../../src/compile/tables.js";
-import { Masquerade, portNone, ServiceVerdict, ZoneSource } from "../../src/gen/layout.js";
+import {
+  HashFields,
+  Masquerade,
+  portNone,
+  ServiceVerdict,
+  ZoneSource,
+} from "../../src/gen/layout.js";
 import type { L4Port } from "../../src/kit/brand.js";
 import { formatAddress, formatMac } from "../../src/kit/ip.js";
 import type { Model } from "../../src/model/model.js";
+import type { Service } from "../../src/model/service.js";
 import { endpoint, modelOf, service } from "./models.js";
 import { decodeTables } from "./tables.js";
 
@@ -199,6 +207,22 @@ t.test("services, endpoints and echoes", async (t) => {
     got.addresses.some((a) => at(a, a.address) === "10.96.0.10/32"),
     "virtual addresses follow from the services",
   );
+});
+
+t.test("what of a packet chooses its endpoint", async (t) => {
+  const own = { hashFields: "client" } as const;
+  const services = [
+    service("a", "10.96.0.1", [endpoint("10.1.0.9")]),
+    service("b", "10.96.0.2", [endpoint("10.1.0.9")], own),
+  ];
+  const of = async (more: object) =>
+    tables(await modelOf(services, more)).services.map((s) => s.hashFields);
+  const { tuple, client } = HashFields;
+  t.same(await of({}), [tuple, tuple, client, client], "the default, and the service's own");
+  t.same(await of({ services: { hashFields: "client" } }), [client, client, client, client]);
+  const [was, now] = [await modelOf(services.slice(0, 1)), await modelOf(services.slice(0, 1))];
+  const changed = { ...now, services: [{ ...(services[0] as Service), ...own }] };
+  t.equal(plan(was, changed)[0]?.detail, "hashFields: none -> client");
 });
 
 t.test("the order of objects changes neither seeds nor the order of endpoints", async (t) => {

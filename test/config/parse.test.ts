@@ -220,11 +220,13 @@ const bad: [string, string, string[]][] = [
   ],
   [
     "ranges",
-    `${two}nat: { ports: 2000-1000 }\nframes: { size: 3000 }\nflows: { seed: abc }\n`,
+    `${two}nat: { ports: 2000-1000 }\nframes: { size: 3000 }\nflows: { seed: abc, hash: md5 }\nservices: { hashFields: source }\n`,
     [
       'f.yaml:4:15: nat.ports: must be a port range such as "1024-29999", within 1-65535',
       "f.yaml:5:17: frames.size: must be one of 2048, 4096, not number 3000",
       "f.yaml:6:16: flows.seed: must be 32 hex digits",
+      'f.yaml:6:27: flows.hash: must be one of sip13, crc32c, not text "md5"',
+      'f.yaml:7:25: services.hashFields: must be one of 5-tuple, client, not text "source"',
     ],
   ],
   [

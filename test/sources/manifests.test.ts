@@ -276,6 +276,16 @@ t.test("lists, in lists too", async (t) => {
   );
 });
 
+t.test("a service says what of a packet chooses its endpoint", async (t) => {
+  const of = (annotations: object | null) => worldOf([service(one, { annotations })]);
+  t.equal(of(null).services[0]?.hashFields, undefined, "as the configuration says");
+  t.equal(of({ other: "client" }).services[0]?.hashFields, undefined);
+  t.equal(of({ "nodeplane/hash-fields": "client" }).services[0]?.hashFields, "client");
+  t.same(of({ "nodeplane/hash-fields": "source" }).problems, [
+    'metadata.annotations.nodeplane/hash-fields: must be one of 5-tuple, client, not text "source"',
+  ]);
+});
+
 t.test("what is not served yet is told and does no harm", async (t) => {
   const spec = {
     ...one,

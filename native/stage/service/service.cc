@@ -25,7 +25,9 @@ Found look_up(const Key& key, uint64_t place_of_service, const Service::Table& t
   const ServiceEntry* s = table.services->find(key, place_of_service);
   if (s == nullptr || s->ring_size == 0) return {s, 0};
   // Fixed-point instead of a division; every node reduces alike.
-  const uint64_t hash = maglev_hash(key, s->seed);
+  const uint64_t hash = __builtin_expect(s->hash_fields == HashFields::kTuple, 1)
+                            ? maglev_hash(key, s->seed)
+                            : maglev_hash_client(key, s->seed);
   const uint32_t place = static_cast<uint32_t>((hash * s->ring_size) >> 32);
   __builtin_prefetch(s->ring_at(place));
   return {s, place};

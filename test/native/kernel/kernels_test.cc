@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/be.h"
@@ -135,6 +136,32 @@ TEST(KernelsTest, EveryHashAgreesWithScalar) {
   compare_hashes<KeyV6>(&Kernels::hash_v6);
   compare_hashes<KeyV4>(&Kernels::crc_v4);
   compare_hashes<KeyV6>(&Kernels::crc_v6);
+}
+
+// Why the keyed hash is the default: what collides by CRC does so under every seed, so that one who knows
+// nothing can fill a bucket.
+TEST(KernelsTest, OnlyTheKeyedHashTakesCollisionsApart) {
+  constexpr size_t kKeys = 300'000;  // about ten pairs collide
+  std::mt19937_64 random(3);
+  std::vector<KeyV4> keys(kKeys);
+  for (KeyV4& key : keys) key = random_bytes<KeyV4>(random);
+  const Kernels& k = kernels();
+  for (const bool keyed : {true, false}) {
+    const auto hash = keyed ? k.hash_v4 : k.crc_v4;
+    std::vector<uint32_t> one(kKeys), other(kKeys);
+    hash(keys.data(), kKeys, HashSeed{1, 2}, one.data());
+    hash(keys.data(), kKeys, HashSeed{3, 4}, other.data());
+    std::unordered_map<uint32_t, size_t> first;
+    uint32_t pairs = 0, still = 0;
+    for (size_t i = 0; i < kKeys; ++i) {
+      const auto [at, fresh] = first.try_emplace(one[i], i);
+      if (fresh) continue;
+      ++pairs;
+      still += other[i] == other[at->second];
+    }
+    EXPECT_GT(pairs, 0u);
+    EXPECT_EQ(still, keyed ? 0 : pairs);
+  }
 }
 
 TEST(KernelsTest, HashDependsOnBothHalvesOfTheSeed) {

@@ -60,6 +60,12 @@ struct Revived {
       : born(kIds, 1), ports(workers, 1024, 60000), table(remains.table(epochs, workers)) {
     restore(now);
   }
+  Revived(const Remains<F>& remains, HashKind kind, HashSeed seed)
+      : born(kIds, 1), ports(1, 1024, 60000), table(remains.table(epochs)) {
+    from.hash = kind;
+    from.seed = seed;
+    restore(kTestStart);
+  }
   Revived(const Remains<F>& remains, Time now, std::vector<uint32_t> known)
       : born(std::move(known)), ports(1, 1024, 60000), table(remains.table(epochs)) {
     restore(now);
@@ -70,6 +76,7 @@ struct Revived {
   PortPool ports;
   std::unique_ptr<FlowTable<F>> table;
   FlowRestored counts;
+  FlowRestore from = {HashKind::kSip13, kTestSeed};
 
   // Rows by original client address and port.
   std::map<std::pair<std::string, uint16_t>, FlowRow> rows(Time now = kTestStart) const {
@@ -87,8 +94,6 @@ struct Revived {
 
  private:
   void restore(Time now) {
-    FlowRestore from;
-    from.seed = kTestSeed;
     from.service_born = from.endpoint_born = born.data();
     from.service_count = from.endpoint_count = static_cast<uint32_t>(born.size());
     from.generation = kGeneration;

@@ -157,6 +157,23 @@ TEST(Maglev, FlowsSpreadEvenly) {
 TEST(Maglev, TheHashIsPublic) {
   EXPECT_EQ(maglev_hash(test::key4("198.51.100.7", 40000, "10.96.0.10", 80), 1), 3746899529u);
   EXPECT_EQ(maglev_hash(test::key6("2001:db8::7", 40000, "fd00:96::a", 80), 1), 52137978u);
+  EXPECT_EQ(maglev_hash_client(test::key4("198.51.100.7", 1, "10.96.0.10", 80), 1), 1865036161u);
+  EXPECT_EQ(maglev_hash_client(test::key6("2001:db8::7", 1, "fd00:96::a", 80), 1), 1360255495u);
+}
+
+TEST(Maglev, ClientsSpreadEvenlyWhateverTheirPorts) {
+  std::map<uint32_t, uint32_t> buckets;
+  for (uint32_t i = 0; i < 64000; ++i) {
+    KeyV4 key = test::key4("198.51.100.7", static_cast<uint16_t>(i), "10.96.0.10", 80);
+    key.src += swap32(i);
+    const uint32_t place = maglev_hash_client(key, 5);
+    key.sport ^= 0x55;
+    key.dport ^= 0x55;
+    EXPECT_EQ(maglev_hash_client(key, 5), place);
+    buckets[place >> 26]++;
+  }
+  EXPECT_EQ(buckets.size(), 64u);
+  for (const auto& [bucket, n] : buckets) EXPECT_NEAR(n, 1000, 150);
 }
 
 }  // namespace

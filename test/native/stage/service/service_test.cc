@@ -84,6 +84,24 @@ TEST_F(ServiceStage, IPv6Alike) {
   EXPECT_TRUE(d.new_src == ip("2001:db8::7"));
 }
 
+TEST_F(ServiceStage, ByItsAddressAClientHasOneEndpoint) {
+  rows.services[0].hash_fields = static_cast<uint8_t>(HashFields::kClient);
+  services = rows.build();
+  table.services = services.get();
+  std::map<uint32_t, uint32_t> chosen;
+  for (uint32_t client = 0; client < 200; ++client) {
+    const std::string address = "198.51.100." + std::to_string(client);
+    for (uint16_t port = 1000; port < 1008; ++port) n.ip(address, port, "10.96.0.10", 80);
+    run();
+    const uint32_t endpoint = n.batch->decisions[0].endpoint;
+    for (uint32_t i = 1; i < 8; ++i) EXPECT_EQ(n.batch->decisions[i].endpoint, endpoint);
+    chosen[endpoint]++;
+    n.begin();
+  }
+  EXPECT_EQ(chosen.size(), 2u);
+  EXPECT_NEAR(chosen[0], chosen[1], 60);
+}
+
 TEST_F(ServiceStage, FlowsSpreadAndOneFlowAlwaysChoosesAlike) {
   std::map<uint32_t, uint32_t> chosen;
   for (uint16_t round = 0; round < 40; ++round) {
