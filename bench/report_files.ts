@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { messageOf } from "../src/kit/error.js";
-import { renderChart } from "./chart.js";
+import { renderChart } from "./chart_svg.js";
 import { type About, page, type Section } from "./html.js";
 import { chartsOf } from "./plots.js";
 import type { Report } from "./report.js";
