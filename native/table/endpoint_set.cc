@@ -52,6 +52,21 @@ void EndpointSet::copy_ring(const EndpointSet& other) noexcept {
   std::memcpy(ring(), other.ring(), ring_bytes());
 }
 
+void EndpointSet::pack(const uint16_t* __restrict numbers, uint8_t* __restrict to) const noexcept {
+  const uint32_t size = ring_size;
+  if (place_shift == 2) {
+    for (uint32_t i = 0; i < (size + 1) / 2; ++i) {
+      uint32_t two;  // 000b000a -> ba
+      std::memcpy(&two, numbers + size_t{2} * i, sizeof two);
+      to[i] = static_cast<uint8_t>(two | two >> 12);
+    }
+  } else if (place_shift == 3) {
+    for (uint32_t i = 0; i < size; ++i) to[i] = static_cast<uint8_t>(numbers[i]);
+  } else {
+    std::memcpy(to, numbers, size_t{2} * size);
+  }
+}
+
 void EndpointSet::fill_ring() {
   if (ring_size == 0) return;
   thread_local std::vector<MaglevEndpoint> on_ring;
@@ -65,17 +80,8 @@ void EndpointSet::fill_ring() {
   maglev_fill(on_ring.data(), static_cast<uint32_t>(on_ring.size()), seed, ring_size,
               numbers.data());
   numbers[ring_size] = 0;
-  const uint16_t* from = numbers.data();
-  uint8_t* to = ring();
-  if (place_shift == 2) {
-    for (uint32_t i = 0; i < ring_size; i += 2)
-      to[i / 2] = static_cast<uint8_t>(from[i] | from[i + 1] << 4);
-  } else if (place_shift == 3) {
-    for (uint32_t i = 0; i < ring_size; ++i) to[i] = static_cast<uint8_t>(from[i]);
-  } else {
-    std::memcpy(to, from, size_t{2} * ring_size);
-  }
-  to[ring_bytes() - 1] = 0;
+  pack(numbers.data(), ring());
+  ring()[ring_bytes() - 1] = 0;
 }
 
 }  // namespace nodeplane

@@ -57,6 +57,7 @@ struct alignas(32) EndpointSet {
 
  private:
   uint64_t ring_bytes() const noexcept;
+  void pack(const uint16_t* numbers, uint8_t* to) const noexcept;
 };
 static_assert(sizeof(EndpointSet) == 32);
 

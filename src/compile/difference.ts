@@ -29,21 +29,25 @@ export function difference(before: readonly Service[], after: readonly Service[]
 export const nameOf = (s: Service): string =>
   s.network === defaultNetwork ? serviceKey(s) : `${s.network} ${serviceKey(s)}`;
 
-/** Gone and come services of one name belong together; `gone` keeps what nobody follows. */
-export function pairs({ gone, come }: Difference): {
-  gone: Service[];
-  come: (readonly [was: Service | undefined, service: Service])[];
-} {
-  if (gone.length === 0) return { gone: [], come: come.map((s) => [undefined, s] as const) };
+/** Of two lists: `gone` has nobody of its name follow it, `was` tells of a new one whom it follows. */
+export interface Succession {
+  readonly come: readonly Service[];
+  readonly was: ReadonlyMap<Service, Service>;
+  readonly gone: readonly Service[];
+}
+
+/** Gone and come services of one name belong together. */
+export function succession({ gone, come }: Difference): Succession {
+  const was = new Map<Service, Service>();
+  if (gone.length === 0) return { come, was, gone };
   const byName = new Map(gone.map((s) => [nameOf(s), s]));
   // A name has its address in it: most need not be put together.
   const addresses = new Set<string>(gone.map((s) => s.address));
-  const matched = come.map((service) => {
-    if (!addresses.has(service.address)) return [undefined, service] as const;
+  for (const service of come) {
+    if (!addresses.has(service.address)) continue;
     const name = nameOf(service);
-    const was = byName.get(name);
-    byName.delete(name);
-    return [was, service] as const;
-  });
-  return { gone: [...byName.values()], come: matched };
+    const old = byName.get(name);
+    if (old && byName.delete(name)) was.set(service, old);
+  }
+  return { come, was, gone: [...byName.values()] };
 }

@@ -1,6 +1,7 @@
 // Each virtual address has an echo, beside its lowest port and with its endpoints: a ping to it
 // reaches a real endpoint and comes back.
 import { defaultNetwork, type Service, serviceKey } from "../model/service.js";
+import type { Succession } from "./difference.js";
 
 /** Who answers a ping to an address, and the id of that. */
 export interface Echo<Id = number> {
@@ -21,27 +22,28 @@ const lower = (a: Service, b: Service | null | undefined): Service => {
 /** The owners of addresses whose services change; null: nobody is left. */
 export function echoOwners(
   echoes: ReadonlyMap<string, Echo>,
-  gone: readonly Service[],
-  come: readonly (readonly [was: Service | undefined, service: Service])[],
+  { come, was, gone }: Succession,
   services: readonly Service[],
 ): Map<string, Service | null> {
   const owners = new Map<string, Service | null>();
-  for (const [, service] of come) {
+  for (const service of come) {
     const address = echoAddress(service);
     owners.set(address, lower(service, owners.get(address)));
   }
   // Former owners that are still here count too; where one has left, everybody at its address does.
   const left = new Map<Service, Service | undefined>(gone.map((s) => [s, undefined]));
-  for (const [was, service] of come) if (was) left.set(was, service);
+  for (const [service, old] of was) left.set(old, service);
   for (const service of left.keys()) {
     const address = echoAddress(service);
     if (!owners.has(address)) owners.set(address, null);
   }
   const unclear = new Set<string>();
   const unclearAddresses = new Set<string>();
-  for (const [address, owner] of owners) {
+  const fewer = echoes.size < owners.size ? echoes : owners;
+  for (const address of fewer.keys()) {
+    const owner = owners.get(address);
     const former = echoes.get(address)?.owner;
-    if (!former) continue;
+    if (!former || owner === undefined) continue;
     if (!left.has(former)) {
       owners.set(address, lower(former, owner));
       continue;

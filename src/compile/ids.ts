@@ -3,11 +3,13 @@
 // Services are known by their objects: what a model shares with the one before costs nothing.
 import { defaultNetwork, type Service, serviceLabel } from "../model/service.js";
 import { defaultZone } from "../model/settings.js";
-import { Draft, type Named, type Names, type Naming } from "./draft.js";
+import { Draft } from "./draft.js";
 import type { Echo } from "./echoes.js";
+import type { Named, Names, Naming } from "./names.js";
 import { Pool } from "./pool.js";
 
-export { Draft, type Named, type Naming } from "./draft.js";
+export { Draft } from "./draft.js";
+export type { Named, Naming } from "./names.js";
 
 export class IdDirectory {
   readonly #names: Names = {
@@ -63,8 +65,8 @@ export class IdDirectory {
       const label = this.labelOf(id);
       if (label !== undefined) this.#byId[id] = label;
     }
-    const { next, echoes } = draft.commit();
-    for (const named of next) this.#byId[named.id] = named;
-    for (const echo of echoes) if (echo) this.#byId[echo.id] = echo;
+    const { named, echoes } = draft.commit();
+    for (const service of named) this.#byId[service.id] = service;
+    for (const echo of echoes) this.#byId[echo.id] = echo;
   }
 }

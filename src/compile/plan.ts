@@ -9,8 +9,7 @@ import {
   serviceKey,
   serviceLabel,
 } from "../model/service.js";
-
-import { difference, pairs } from "./difference.js";
+import { difference, succession } from "./difference.js";
 
 export interface Change {
   readonly change: "add" | "remove" | "change";
@@ -48,53 +47,65 @@ interface Kind<T> {
   restart(before: T | undefined, after: T | undefined): boolean;
 }
 
-/** Those of one key, and those that nobody follows. */
+/** What comes, whom it follows, and what nobody follows. */
 interface Matched<T> {
-  readonly come: readonly (readonly [was: T | undefined, item: T])[];
+  readonly come: readonly T[];
+  readonly was: ReadonlyMap<T, T>;
   readonly gone: Iterable<T>;
 }
 
 function match<T extends object>(
   before: readonly T[],
   after: readonly T[],
-  kind: Kind<T>,
+  { keyOf }: Kind<T>,
 ): Matched<T> {
-  const old = new Map(before.map((item) => [kind.keyOf(item), item]));
-  const come = after.map((item) => {
-    const key = kind.keyOf(item);
-    const was = old.get(key);
-    old.delete(key);
-    return [was, item] as const;
-  });
-  return { come, gone: old.values() };
+  const old = new Map(before.map((item) => [keyOf(item), item]));
+  const was = new Map<T, T>();
+  for (const item of after) {
+    const key = keyOf(item);
+    const known = old.get(key);
+    if (known && old.delete(key)) was.set(item, known);
+  }
+  return { come: after, was, gone: old.values() };
 }
 
-function compare<T extends object>({ come, gone }: Matched<T>, kind: Kind<T>): Change[] {
-  const changes: Change[] = [];
-  const say = (
-    change: Change["change"],
-    a: T | undefined,
-    b: T | undefined,
-    detail: string,
-  ): void => {
-    const item = (b ?? a) as T;
-    changes.push({
-      change,
-      kind: kind.kind,
-      name: kind.nameOf(item),
-      detail,
-      restart: kind.restart(a, b),
-    });
-  };
-  for (const [was, item] of come) {
-    if (was === item) continue;
-    if (!was) say("add", undefined, item, kind.about(item));
-    else {
-      const detail = kind.changed(was, item);
-      if (detail !== "") say("change", was, item, detail);
-    }
+/** Its words are put together when somebody asks: one transaction may bring very many services. */
+class Whole<T> implements Change {
+  constructor(
+    readonly change: "add" | "remove",
+    private readonly item: T,
+    private readonly of: Kind<T>,
+  ) {}
+  get kind(): Change["kind"] {
+    return this.of.kind;
   }
-  for (const item of gone) say("remove", item, undefined, kind.about(item));
+  get name(): string {
+    return this.of.nameOf(this.item);
+  }
+  get detail(): string {
+    return this.of.about(this.item);
+  }
+  get restart(): boolean {
+    const { of, item } = this;
+    return this.change === "add" ? of.restart(undefined, item) : of.restart(item, undefined);
+  }
+  toJSON(): Change {
+    const { change, kind, name, detail, restart } = this;
+    return { change, kind, name, detail, restart };
+  }
+}
+
+function compare<T extends object>({ come, was, gone }: Matched<T>, kind: Kind<T>): Change[] {
+  const changes: Change[] = [];
+  for (const item of come) {
+    const old = was.get(item);
+    if (!old) changes.push(new Whole("add", item, kind));
+    if (!old || old === item) continue;
+    const detail = kind.changed(old, item);
+    const [name, restart] = [kind.nameOf(item), kind.restart(old, item)];
+    if (detail) changes.push({ change: "change", kind: kind.kind, name, detail, restart });
+  }
+  for (const item of gone) changes.push(new Whole("remove", item, kind));
   return changes;
 }
 
@@ -148,11 +159,11 @@ function endpointsOf(service: Service): Kind<Endpoint> {
   };
 }
 
-const endpointChanges = ({ come }: Matched<Service>): Change[] =>
-  come.flatMap(([was, service]) => {
-    if (!was || was.endpoints === service.endpoints || sameService(was, service)) return [];
+const endpointChanges = ({ was }: Matched<Service>): Change[] =>
+  [...was].flatMap(([service, old]) => {
+    if (old.endpoints === service.endpoints || sameService(old, service)) return [];
     const kind = endpointsOf(service);
-    return compare(match(was.endpoints, service.endpoints, kind), kind);
+    return compare(match(old.endpoints, service.endpoints, kind), kind);
   });
 
 /** Settings that the native side takes once, when it is made. */
@@ -194,7 +205,7 @@ function settingsChanges(before: Model, after: Model): Change[] {
 
 /** `before` null: nothing runs yet, everything is new. */
 export function plan(before: Model | null, after: Model): Plan {
-  const matched = pairs(difference(before?.services ?? [], after.services));
+  const matched = succession(difference(before?.services ?? [], after.services));
   return [
     ...compare(match(before?.ports ?? [], after.ports, ports), ports),
     ...compare(match(before?.routes ?? [], after.routes, routes), routes),

@@ -5,7 +5,7 @@ import { type EndpointRow, HashFields, type ServiceRow, ServiceVerdict } from ".
 import type { IpText } from "../kit/brand.js";
 import { type Family, familyOf, writeAddress } from "../kit/ip.js";
 import { type Endpoint, type Service, serviceIdentity } from "../model/service.js";
-import type { Named } from "./draft.js";
+import type { Named } from "./names.js";
 import { fnv1a64 } from "./seed.js";
 
 /** IANA protocol numbers. */

@@ -228,7 +228,7 @@ const parts = ["ports", "routes", "neighbours", "node", "settings"] as const;
 
 /** Whether services are all that differs, and are few. */
 function isChange(base: Base, model: Model, draft: Draft): boolean {
-  const rows = draft.changed.size + draft.removed.length;
+  const rows = draft.changed.length + draft.removed.length;
   return (
     !draft.isDoubled &&
     rows <= model.services.length / 2 &&
@@ -319,7 +319,7 @@ function wholeSections(model: Model, draft: Draft, options: CompileOptions): Row
 }
 
 const changeSections = (model: Model, draft: Draft): Rows[] => [
-  ...serviceSections([...draft.changed], draft, model),
+  ...serviceSections(draft.changed, draft, model),
   rowsOf(Section.removedServices, removedServiceRowSize, draft.removed, (view, at, id) =>
     writeRemovedServiceRow(view, at, { id }),
   ),
