@@ -1,6 +1,8 @@
-// The charts of a report: its figures, put together by the rows of plot_rows.ts.
+// The charts of a report: its figures, put together by the rows of plot_rows_*.ts.
 import type { Bar, BarChart, Chart, Line, LineChart, Point } from "./chart.js";
-import { type BarRow, barRows, type LineRow, lineRows } from "./plot_rows.js";
+import type { BarRow, Kind, LineRow } from "./plot_row.js";
+import { memoryBars, memoryLines } from "./plot_rows_memory.js";
+import { networkBars, networkLines } from "./plot_rows_network.js";
 import type { Measured, Report } from "./report.js";
 
 const alike = ({ subject, unit, parameters: { cores, ...rest } }: Measured): string =>
@@ -33,19 +35,13 @@ function point(x: number, samples: readonly number[]): Point {
   return { x, y: at(0.5), low: at(0.25), high: at(0.75) };
 }
 
-interface Drawn {
-  readonly kind: Line["kind"] | "flat";
+interface Own {
+  readonly kind: Kind;
   readonly points: Point[];
 }
 
-/** `peer:testpmd`: its kind and its name. */
-function told(line: string): { name: string; kind: Drawn["kind"] } {
-  const [, kind = "ours", name = line] = /^(peer|beside|flat):(.*)$/.exec(line) ?? [];
-  return { name, kind: kind as Drawn["kind"] };
-}
-
 /** Lines that know no x lie from the first to the last. */
-function laid(drawn: ReadonlyMap<string, Drawn>): Line[] {
+function laid(drawn: ReadonlyMap<string, Own>): Line[] {
   const all = [...drawn.values()].filter((d) => d.kind !== "flat");
   const xs = all.flatMap((d) => d.points.map((p) => p.x));
   return [...drawn].map(([name, { kind, points }]) => {
@@ -57,17 +53,17 @@ function laid(drawn: ReadonlyMap<string, Drawn>): Line[] {
 
 function lineChart(row: LineRow, all: readonly Measured[]): LineChart | undefined {
   const cases = steady(all.filter((c) => c.unit !== "ratio"));
-  const drawn = new Map<string, Drawn>();
+  const drawn = new Map<string, Own>();
   const goals: { x: number; y: number }[] = [];
   for (const c of cases) {
     const line = row.line(c, cases);
     if (line === undefined) continue;
-    const { name, kind } = told(line);
+    const { name, kind } = typeof line === "string" ? { name: line, kind: "ours" as const } : line;
     const place = typeof row.x === "string" ? c.parameters[row.x] : row.x(c.parameters);
     const x = typeof place === "number" ? place : 0;
     if (x <= 0 && kind !== "flat") continue;
     const y = (value: number) => row.y?.(value, c.parameters) ?? value;
-    const own: Drawn = drawn.get(name) ?? { kind, points: [] };
+    const own: Own = drawn.get(name) ?? { kind, points: [] };
     drawn.set(name, own);
     own.points.push(point(x, c.samples.map(y)));
     if (c.goal) goals.push({ x, y: y("atMost" in c.goal ? c.goal.atMost : c.goal.atLeast) });
@@ -93,7 +89,7 @@ export function chartsOf(report: Report): Chart[] {
   const own = <R extends { question: string }>(rows: readonly R[]) =>
     rows.filter((row) => row.question === report.question);
   return [
-    ...own(lineRows).map((row) => lineChart(row, all)),
-    ...own(barRows).map((row) => barChart(row, all)),
+    ...own([...memoryLines, ...networkLines]).map((row) => lineChart(row, all)),
+    ...own([...memoryBars, ...networkBars]).map((row) => barChart(row, all)),
   ].filter((chart) => chart !== undefined);
 }
