@@ -1,7 +1,7 @@
 // Ratios of samples that were taken side by side. Two samples make a pair when they are of the same
 // round and the cores were equally far from each other during both; all else says nothing.
 import { distanceOf, distances, type Sample } from "./cores.js";
-import type { Goal } from "./goal.js";
+import { type Goal, samplesMin } from "./goal.js";
 import { type Measured, measured, median, type Parameters, type Skipped } from "./report.js";
 
 const resamples = 2000;
@@ -63,9 +63,31 @@ export function ratioOf(
   return ratioCase(subject, parameters, pairs, goal);
 }
 
+/** `ours[i] / theirs[i]` of each round, by the state that the cores were in. */
+function pairsOf(
+  ours: readonly Sample[],
+  theirs: readonly Sample[],
+): Readonly<Record<"near" | "far", readonly number[]>> {
+  const pairs = { near: [] as number[], far: [] as number[] };
+  ours.forEach((our, i) => {
+    const their = theirs[i];
+    const distance = distanceOf(our);
+    if (!their || distance !== distanceOf(their) || their.value <= 0) return;
+    if (distance === "near" || distance === "far") pairs[distance].push(our.value / their.value);
+  });
+  return pairs;
+}
+
+/** Whether there are pairs enough for a goal, in one state of the cores. */
+export function isTold(ours: readonly Sample[], theirs: readonly Sample[]): boolean {
+  const { near, far } = pairsOf(ours, theirs);
+  return near.length >= samplesMin || far.length >= samplesMin;
+}
+
 /**
- * `ours[i] / theirs[i]` of round i, or the other way round where less is better: one case for each
- * state of the cores that there were enough pairs in.
+ * Ratios of ours to theirs, or the other way round where less is better: one case for each state of
+ * the cores that there were enough pairs in. A state with few says nothing about the goal when the
+ * other has enough.
  */
 export function ratios(
   subject: string,
@@ -74,16 +96,19 @@ export function ratios(
   theirs: readonly Sample[],
   goal?: Goal,
 ): (Measured | Skipped)[] {
-  const pairs = { near: [] as number[], far: [] as number[] };
-  ours.forEach((our, i) => {
-    const their = theirs[i];
-    const distance = distanceOf(our);
-    if (!their || distance !== distanceOf(their) || their.value <= 0) return;
-    if (distance === "near" || distance === "far") pairs[distance].push(our.value / their.value);
-  });
+  const pairs = pairsOf(ours, theirs);
+  const least = isTold(ours, theirs) ? samplesMin : 0;
   const cases = (["near", "far"] as const)
     .filter((cores) => pairs[cores].length >= pairsMin)
-    .map((cores) => ratioCase(subject, { ...parameters, cores }, pairs[cores], goal));
+    .map((cores) => {
+      const own = pairs[cores];
+      return ratioCase(
+        subject,
+        { ...parameters, cores },
+        own,
+        own.length < least ? undefined : goal,
+      );
+    });
   if (cases.length > 0) return cases;
   const count = pairs.near.length + pairs.far.length;
   const skipped = `${count} pairs of samples in one state of the cores, of ${ours.length}`;

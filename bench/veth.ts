@@ -1,21 +1,24 @@
 // bench veth: a node between a client and its endpoints, by the kernel's ways and by ours. For all
 // the same generator and sink (veth_peer.ts), one core for the node, the other for all else.
 import type { Goal } from "./goal.js";
-import { ratios } from "./ratio.js";
 import type { Measured, Parameters, Skipped } from "./report.js";
+import type { Comparison } from "./veth_compare.js";
 import { type Entry, find } from "./veth_entry.js";
-import { deferSink } from "./veth_net.js";
-import { each, type SeriesPlan, seriesQuestion, serviceCounts } from "./veth_series.js";
-import { isBare, type SampleWish } from "./veth_subjects.js";
+import { deferNode, deferSink } from "./veth_net.js";
+import { each, type Group, type SeriesPlan, seriesQuestion, serviceCounts } from "./veth_series.js";
+import { isBare, isKernel, type SampleWish } from "./veth_subjects.js";
 
-const bytes = 64;
+const common = { family: 4, workers: 1, bytes: 64 };
 /** Packets per second of latency: few enough for every subject to keep up with. */
 const calmRate = 20_000;
 const calmFlows = 1_000;
-/** It has no goal: every third round will do. */
-const calmEvery = 3;
 /** More than the fastest makes in a sample, so that none comes twice. */
 const newFlows = 400_000;
+/** Of the goals. */
+const goalFlows = 10_000;
+/** What has no goal is measured in every so many-th round. */
+const seldom = 8;
+const deferredEvery = 2;
 
 const establishedGoal = 1.5;
 const newGoal = 3;
@@ -24,16 +27,41 @@ const flatGoal = 0.9;
 const mpps = "Mpps";
 const perCpu = "Mpps per CPU second";
 const machineCost = "ns machine CPU/packet";
+const latencies = ["us p50", "us p99"];
+
+/** A kind of samples. */
+interface Kind {
+  readonly key: string;
+  readonly parameters: Parameters;
+  wish(round: number): SampleWish;
+  /** Whose NAPI looks by a timer (veth_net.ts): the sink's, or the node's, too. */
+  readonly deferred?: "sink" | "both";
+  readonly isNew?: boolean;
+  readonly figures: readonly string[];
+}
 
 interface Plan extends SeriesPlan {
-  readonly flows: readonly number[];
+  readonly established: Kind;
+  /** The same with fewer flows, in the full form. */
+  readonly fewer: Kind | undefined;
+  readonly sinkDeferred: Kind;
+  readonly bothDeferred: Kind | undefined;
+  readonly new: Kind;
+  readonly latency: Kind;
   /** New flows are measured where there are at least so many services. */
   readonly newFrom: number;
-  readonly pace: { readonly warmMs: number; readonly sampleMs: number };
 }
 
 function planOf(isFull: boolean, isShort: boolean): Plan {
   const counts = serviceCounts(isFull, isShort);
+  const pace = isShort ? { warmMs: 60, sampleMs: 60 } : { warmMs: 60, sampleMs: 120 };
+  const established = (flows: number, deferred?: "sink" | "both"): Kind => ({
+    key: `established ${flows} ${deferred}`,
+    parameters: { packets: "established", ...(deferred ? { deferred } : {}), flows },
+    wish: () => ({ flows, ...pace }),
+    figures: [mpps, perCpu, machineCost],
+    ...(deferred ? { deferred } : {}),
+  });
   return {
     wishes: [
       ...each("forwarding", [0]),
@@ -44,145 +72,164 @@ function planOf(isFull: boolean, isShort: boolean): Plan {
       ...each("af_xdp", counts),
       ...each("af_packet", isFull || isShort ? counts : [1_000]),
     ],
-    flows: isFull ? [1_000, 10_000] : [10_000],
+    established: established(goalFlows),
+    fewer: isFull ? established(1_000) : undefined,
+    sinkDeferred: established(goalFlows, "sink"),
+    bothDeferred: isFull || isShort ? established(goalFlows, "both") : undefined,
+    new: {
+      key: "new",
+      parameters: { packets: "new flow each", flows: newFlows },
+      // Nothing is known yet when the interval begins, but that the generator is on its way.
+      wish: (round) => ({
+        flows: newFlows,
+        firstFlow: (1 + (round % 64)) * newFlows,
+        ...pace,
+        warmMs: 30,
+      }),
+      isNew: true,
+      figures: [mpps, perCpu],
+    },
+    latency: {
+      key: "latency",
+      parameters: { packets: "established", flows: calmFlows, rate: calmRate },
+      wish: () => ({ flows: calmFlows, packetsPerSecond: calmRate, ...pace }),
+      figures: latencies,
+    },
     newFrom: isFull || isShort ? 1 : 1_000,
-    rounds: { full: 25, quick: 15 },
-    secondsMax: 95,
-    pace: isShort ? { warmMs: 60, sampleMs: 60 } : { warmMs: 100, sampleMs: 150 },
+    secondsMax: isFull ? 300 : 40,
   };
 }
 
-async function established(entry: Entry, wish: SampleWish, key: string): Promise<void> {
+function defer({ subject }: Entry, { deferred }: Kind, isOn: boolean): void {
+  if (deferred) deferSink(subject.net, isOn);
+  // An af_xdp port does so by itself.
+  if (deferred === "both" && isKernel(subject.name)) deferNode(subject.net, isOn);
+}
+
+async function take(entry: Entry, kind: Kind, key: string, round: number): Promise<void> {
+  const { subject } = entry;
+  defer(entry, kind, true);
+  if (kind.isNew) subject.forgetFlows();
   await entry.take(key, async () => {
-    const s = await entry.subject.sample(wish);
-    return {
-      values: {
-        [mpps]: s.received / s.seconds / 1e6,
-        [perCpu]: (s.received / s.cpuNs) * 1e3,
-        [machineCost]: s.machineNs / s.received,
-      },
-      others: s.others,
+    const s = await subject.sample(kind.wish(round));
+    const values = s.latency
+      ? { "us p50": s.latency.p50 / 1e3, "us p99": s.latency.p99 / 1e3 }
+      : {
+          [mpps]: s.received / s.seconds / 1e6,
+          [perCpu]: (s.received / s.cpuNs) * 1e3,
+          [machineCost]: s.machineNs / s.received,
+        };
+    return { values, others: s.others };
+  });
+  if (kind.isNew) subject.forgetFlows();
+  defer(entry, kind, false);
+}
+
+const step =
+  (entry: Entry, kind: Kind, key = kind.key) =>
+  (round: number) =>
+    take(entry, kind, key, round);
+
+/** One kind of samples of ours and theirs. */
+interface Match {
+  readonly kind: Kind;
+  readonly theirs: Entry;
+  readonly ours: Entry;
+  readonly every: number;
+  readonly goal?: Goal | undefined;
+  /** Ours with one service, which the same with more is compared with. */
+  readonly one?: Entry | undefined;
+}
+
+/** Our samples are told apart by what they were taken beside. */
+const oursKey = ({ kind, theirs }: Match): string =>
+  theirs.subject.name === "nftables" ? kind.key : `${kind.key} beside ${theirs.subject.name}`;
+const oneKey = ({ kind, ours }: Match): string => `${kind.key} beside ${ours.subject.services}`;
+
+const goalOf = (atLeast: number): Goal => ({ atLeast });
+
+function matchesOf(entries: readonly Entry[], plan: Plan): Match[] {
+  const matches: Match[] = [];
+  const one = find(entries, "af_xdp", 1);
+  for (const theirs of entries) {
+    const { name, services } = theirs.subject;
+    const ours = find(entries, "af_xdp", services);
+    if (!ours || (name !== "nftables" && name !== "iptables")) continue;
+    const isNft = name === "nftables";
+    const add = (kind: Kind | undefined, goal?: Goal, withOne?: Entry): void => {
+      const every = goal ? 1 : kind?.deferred ? deferredEvery : seldom;
+      if (kind) matches.push({ kind, theirs, ours, every, goal, one: withOne });
     };
+    const flat = services > 1 && isNft ? one : undefined;
+    add(plan.established, isNft ? goalOf(establishedGoal) : undefined, flat);
+    if (isNft) {
+      add(plan.fewer);
+      add(plan.sinkDeferred);
+      add(plan.bothDeferred);
+    }
+    if (services >= plan.newFrom)
+      add(plan.new, isNft && services === 10_000 ? goalOf(newGoal) : undefined);
+  }
+  return matches;
+}
+
+function groupsOf(entries: readonly Entry[], plan: Plan): Group[] {
+  const matches: Group[] = matchesOf(entries, plan).map((m) => ({
+    every: m.every,
+    steps: [
+      step(m.theirs, m.kind),
+      step(m.ours, m.kind, oursKey(m)),
+      ...(m.one ? [step(m.one, m.kind, oneKey(m))] : []),
+    ],
+  }));
+  const others = entries.filter(
+    ({ subject }) => isBare(subject.name) || subject.name === "af_packet",
+  );
+  const alone = others.map((entry) => {
+    const hasNew = !isBare(entry.subject.name) && entry.subject.services >= plan.newFrom;
+    const steps = [step(entry, plan.established), ...(hasNew ? [step(entry, plan.new)] : [])];
+    return { every: seldom, steps };
+  });
+  const calm = entries.map((entry) => ({ every: seldom, steps: [step(entry, plan.latency)] }));
+  return [...matches, ...alone, ...calm];
+}
+
+function compare(entries: readonly Entry[], plan: Plan): Comparison[] {
+  return matchesOf(entries, plan).flatMap((m) => {
+    const { kind, goal, one } = m;
+    const ours = { entry: m.ours, key: oursKey(m) };
+    const { services } = m.ours.subject;
+    const parameters = { ...kind.parameters, services, ...common };
+    const to = (subject: string, theirs: Comparison["theirs"], atLeast?: Goal): Comparison => ({
+      subject,
+      parameters,
+      ours,
+      theirs,
+      figures: { [mpps]: atLeast, [perCpu]: atLeast },
+    });
+    const { name } = m.theirs.subject;
+    const all = [to(`af_xdp / ${name}`, { entry: m.theirs, key: kind.key }, goal)];
+    if (one)
+      all.push(
+        to("af_xdp / af_xdp with 1 service", { entry: one, key: oneKey(m) }, goalOf(flatGoal)),
+      );
+    return all;
   });
 }
 
-/** Those that the goal is about are measured with a sink that they need not wake, too. */
-const isDeferredToo = ({ subject }: Entry, plan: Plan): boolean =>
-  (subject.name === "nftables" || subject.name === "af_xdp") && subject.services >= plan.newFrom;
-
-async function visit(entry: Entry, round: number, plan: Plan): Promise<void> {
-  for (const flows of plan.flows)
-    await established(entry, { flows, ...plan.pace }, `established ${flows}`);
-  if (isDeferredToo(entry, plan)) {
-    deferSink(entry.subject.net, true);
-    for (const flows of plan.flows)
-      await established(entry, { flows, ...plan.pace }, `deferred ${flows}`);
-    deferSink(entry.subject.net, false);
-  }
-  if (round % calmEvery === 0)
-    await entry.take("latency", async () => {
-      const { latency, others } = await entry.subject.sample({
-        flows: calmFlows,
-        packetsPerSecond: calmRate,
-        ...plan.pace,
-      });
-      return { values: { "us p50": latency.p50 / 1e3, "us p99": latency.p99 / 1e3 }, others };
-    });
-  if (isBare(entry.subject.name) || entry.subject.services < plan.newFrom) return;
-  entry.subject.forgetFlows();
-  const firstFlow = (1 + (round % 64)) * newFlows;
-  // Nothing is known yet when the interval begins, but that the generator is on its way.
-  await established(entry, { flows: newFlows, firstFlow, ...plan.pace, warmMs: 30 }, "new");
-  entry.subject.forgetFlows();
-}
-
-/** Packets per second and per CPU second of one against another. */
-function compared(
-  subject: string,
-  parameters: Parameters,
-  key: string,
-  ours: Entry | undefined,
-  theirs: Entry | undefined,
-  goal?: Goal,
-): (Measured | Skipped)[] {
-  if (!ours || !theirs) return [];
-  if (ours.samples(key, mpps).length === 0 || theirs.samples(key, mpps).length === 0) return [];
-  return [mpps, perCpu].flatMap((figure) =>
-    ratios(
-      subject,
-      { ...parameters, of: figure },
-      ours.samples(key, figure),
-      theirs.samples(key, figure),
-      goal,
-    ),
-  );
-}
-
 function casesOf(entries: readonly Entry[], plan: Plan): (Measured | Skipped)[] {
-  const common = { family: 4, workers: 1, bytes };
-  const cases: (Measured | Skipped)[] = [];
-  const add = (key: string, parameters: Parameters, figures: readonly string[]): void => {
-    for (const entry of entries) {
-      const { services } = entry.subject;
-      for (const figure of figures)
-        cases.push(...entry.cases(key, figure, { services, ...parameters, ...common }));
-    }
-  };
-  for (const flows of plan.flows)
-    add(`established ${flows}`, { packets: "established", flows }, [mpps, perCpu, machineCost]);
-  for (const flows of plan.flows)
-    add(`deferred ${flows}`, { packets: "established", sink: "deferred", flows }, [mpps, perCpu]);
-  add("new", { packets: "new flow each", flows: newFlows }, [mpps, perCpu]);
-  add("latency", { packets: "established", flows: calmFlows, rate: calmRate }, [
-    "us p50",
-    "us p99",
-  ]);
-  const counts = new Set(entries.map((e) => e.subject.services).filter((n) => n > 0));
-  for (const services of counts) {
-    const ours = find(entries, "af_xdp", services);
-    for (const peer of ["nftables", "iptables"] as const) {
-      const theirs = find(entries, peer, services);
-      const isGoal = peer === "nftables";
-      for (const flows of plan.flows)
-        for (const [key, sink] of [
-          [`established ${flows}`, {}],
-          [`deferred ${flows}`, { sink: "deferred" }],
-        ] as const)
-          cases.push(
-            ...compared(
-              `af_xdp / ${peer}`,
-              { packets: "established", ...sink, flows, services, ...common },
-              key,
-              ours,
-              theirs,
-              isGoal && flows === 10_000 ? { atLeast: establishedGoal } : undefined,
-            ),
-          );
-      cases.push(
-        ...compared(
-          `af_xdp / ${peer}`,
-          { packets: "new flow each", flows: newFlows, services, ...common },
-          "new",
-          ours,
-          theirs,
-          isGoal && services === 10_000 ? { atLeast: newGoal } : undefined,
-        ),
-      );
-    }
-    if (services === 1) continue;
-    for (const flows of plan.flows)
-      cases.push(
-        ...compared(
-          "af_xdp / af_xdp with 1 service",
-          { packets: "established", flows, services, ...common },
-          `established ${flows}`,
-          ours,
-          find(entries, "af_xdp", 1),
-          { atLeast: flatGoal },
-        ),
-      );
-  }
-  return cases;
+  const { established, fewer, sinkDeferred, bothDeferred, latency } = plan;
+  const kinds = [established, fewer, sinkDeferred, bothDeferred, plan.new, latency];
+  return kinds.flatMap((kind) =>
+    kind
+      ? entries.flatMap((entry) =>
+          kind.figures.flatMap((figure) => {
+            const { services } = entry.subject;
+            return entry.cases(kind.key, figure, { services, ...kind.parameters, ...common });
+          }),
+        )
+      : [],
+  );
 }
 
 export const veth = seriesQuestion<Plan>({
@@ -192,6 +239,7 @@ export const veth = seriesQuestion<Plan>({
   programs: [],
   outside: "first",
   plan: planOf,
-  measure: (_, plan, rounds) => rounds((entry, round) => visit(entry, round, plan)),
+  measure: (entries, plan, rounds) => rounds(groupsOf(entries, plan)),
+  compare,
   cases: casesOf,
 });

@@ -2,16 +2,18 @@
 // the way keeps it.
 import { execFile } from "node:child_process";
 import { messageOf } from "../src/kit/error.js";
-import { ratios } from "./ratio.js";
 import type { Measured, Skipped } from "./report.js";
+import type { Comparison } from "./veth_compare.js";
 import { type Entry, find } from "./veth_entry.js";
 import { addQueues, allowLarge, backendAddresses, outsideCore } from "./veth_net.js";
-import { type SeriesPlan, seriesQuestion, type Wish } from "./veth_series.js";
+import { type Group, type SeriesPlan, seriesQuestion, type Wish } from "./veth_series.js";
 import { bulk } from "./veth_services.js";
 import { isBare, type Subject } from "./veth_subjects.js";
 
 const services = 1_000;
 const goal = 0.5;
+/** What has no goal is measured in every so many-th round. */
+const seldom = 4;
 const key = "bulk";
 const rate = "Gbit/s";
 const resent = "segments sent again";
@@ -71,8 +73,8 @@ async function serve(subject: Subject): Promise<void> {
   throw new Error(`iperf3 through ${subject.name}: ${why}`);
 }
 
-async function visit(entry: Entry, amount: readonly string[]): Promise<void> {
-  await entry.take(key, async () => {
+async function visit(entry: Entry, amount: readonly string[], at: string): Promise<void> {
+  await entry.take(at, async () => {
     const { error, end } = await transfer(entry.subject, amount);
     if (error || !end) throw new Error(`iperf3 through ${entry.subject.name}: ${error}`);
     const values = {
@@ -87,31 +89,58 @@ async function visit(entry: Entry, amount: readonly string[]): Promise<void> {
 const hasQueues = (entry: Entry, entries: readonly Entry[]): boolean =>
   entries.find((e) => e.subject.name === entry.subject.name) !== entry;
 
-function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
-  const common = { flows: 1, family: 4, workers: 1 };
-  const cases: (Measured | Skipped)[] = [];
-  for (const entry of entries) {
+const common = { flows: 1, family: 4, workers: 1 };
+
+/** With segmentation offload kept there is a goal, and they come round as often as what they are compared with. */
+const offloading = ["af_packet", "tap"] as const;
+const besideKey = `${key} beside`;
+
+function groupsOf(entries: readonly Entry[], amount: readonly string[]): Group[] {
+  const step = (entry: Entry, at: string) => () => visit(entry, amount, at);
+  const together = (names: readonly string[]) =>
+    entries.filter((e) => names.includes(e.subject.name) && !hasQueues(e, entries));
+  const nftables = together(["nftables"]);
+  const first = [...nftables, ...together(offloading)].map((e) => step(e, key));
+  const second = [
+    ...nftables.map((e) => step(e, besideKey)),
+    ...together(["af_xdp"]).map((e) => step(e, key)),
+  ];
+  const others = entries.filter(
+    (e) =>
+      !["nftables", "af_packet", "tap"].includes(e.subject.name) &&
+      !together(["af_xdp"]).includes(e),
+  );
+  return [
+    { every: 1, steps: first },
+    { every: seldom, steps: second },
+    ...others.map((e) => ({ every: seldom, steps: [step(e, key)] })),
+  ];
+}
+
+function compare(entries: readonly Entry[]): Comparison[] {
+  const nftables = find(entries, "nftables", services);
+  return (["af_packet", "tap", "af_xdp"] as const).flatMap((name) => {
+    const ours = find(entries, name, services);
+    if (!ours || !nftables) return [];
+    const isGoal = name !== "af_xdp";
+    return {
+      subject: `${name} / nftables`,
+      parameters: { services, ...common },
+      ours: { entry: ours, key },
+      theirs: { entry: nftables, key: isGoal ? key : besideKey },
+      figures: { [rate]: isGoal ? { atLeast: goal } : undefined },
+    };
+  });
+}
+
+const casesOf = (entries: readonly Entry[]): (Measured | Skipped)[] =>
+  entries.flatMap((entry) => {
     const { services } = entry.subject;
     const parameters = { services, ...(hasQueues(entry, entries) ? { qdisc: "pfifo" } : {}) };
-    for (const figure of [rate, resent])
-      cases.push(...entry.cases(key, figure, { ...parameters, ...common }));
-  }
-  const theirs = find(entries, "nftables", services);
-  for (const name of ["af_packet", "tap", "af_xdp"] as const) {
-    const ours = find(entries, name, services);
-    if (!ours || !theirs) continue;
-    cases.push(
-      ...ratios(
-        `${name} / nftables`,
-        { services, ...common, of: rate },
-        ours.samples(key, rate),
-        theirs.samples(key, rate),
-        name === "af_xdp" ? undefined : { atLeast: goal },
-      ),
+    return [rate, resent].flatMap((figure) =>
+      entry.cases(key, figure, { ...parameters, ...common }),
     );
-  }
-  return cases;
-}
+  });
 
 export const vethBulk = seriesQuestion<Plan>({
   name: "veth_bulk",
@@ -122,9 +151,8 @@ export const vethBulk = seriesQuestion<Plan>({
   outside: "equal",
   plan: (isFull, isShort) => ({
     wishes: wishesOf(isFull),
-    amount: isShort ? ["-n", "64M"] : ["-t", "1"],
-    rounds: { full: 25, quick: 15 },
-    secondsMax: 105,
+    amount: ["-n", isShort ? "64M" : "512M"],
+    secondsMax: isFull ? 120 : 35,
   }),
   async measure(entries, { amount }, rounds) {
     for (const { subject } of entries) {
@@ -134,7 +162,8 @@ export const vethBulk = seriesQuestion<Plan>({
     for (const entry of entries) {
       if (hasQueues(entry, entries)) addQueues(entry.subject.net);
     }
-    await rounds((entry) => visit(entry, amount));
+    await rounds(groupsOf(entries, amount));
   },
+  compare,
   cases: casesOf,
 });

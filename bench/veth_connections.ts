@@ -1,12 +1,16 @@
 // bench veth_connections: new TCP connections through a node, each with a request and its answer.
-import { ratios } from "./ratio.js";
+import type { Goal } from "./goal.js";
 import type { Measured, Skipped } from "./report.js";
+import type { Comparison } from "./veth_compare.js";
 import { type Entry, find } from "./veth_entry.js";
 import { runTimes } from "./veth_peer.js";
-import { each, type SeriesPlan, seriesQuestion, serviceCounts } from "./veth_series.js";
+import { each, type Group, type SeriesPlan, seriesQuestion, serviceCounts } from "./veth_series.js";
 import { concurrency, Web } from "./veth_web.js";
 
 const goal = 1;
+/** What has no goal is measured in every so many-th round. */
+const seldom = 4;
+type Servers = Map<Entry, Web>;
 const key = "connections";
 const perSecond = "connections/s";
 const cost = "us node CPU/connection";
@@ -26,15 +30,14 @@ function planOf(isFull: boolean, isShort: boolean): Plan {
       ...each("af_xdp", counts),
       ...each("af_packet", isFull || isShort ? counts : [1_000]),
     ],
-    requests: isShort ? 500 : 4_000,
-    rounds: { full: 40, quick: 25 },
-    secondsMax: 90,
+    requests: isShort ? 500 : 2_500,
+    secondsMax: isFull ? 240 : 35,
   };
 }
 
-async function visit(entry: Entry, web: Web, requests: number): Promise<void> {
+async function visit(entry: Entry, web: Web, requests: number, at: string): Promise<void> {
   const { node, workers } = entry.subject.tasks;
-  await entry.take(key, async () => {
+  await entry.take(at, async () => {
     const before = runTimes([...node, ...workers]);
     const s = await web.sample(requests);
     const spent = runTimes([...node, ...workers]) - before;
@@ -48,33 +51,57 @@ async function visit(entry: Entry, web: Web, requests: number): Promise<void> {
   });
 }
 
-function casesOf(entries: readonly Entry[]): (Measured | Skipped)[] {
-  const common = { family: 4, workers: 1, concurrency };
-  const cases: (Measured | Skipped)[] = [];
-  for (const entry of entries)
-    for (const figure of figures)
-      cases.push(...entry.cases(key, figure, { services: entry.subject.services, ...common }));
-  for (const ours of entries) {
-    const { name, services } = ours.subject;
-    if (name !== "af_xdp" && name !== "af_packet") continue;
-    for (const peer of ["nftables", "iptables"] as const) {
-      const theirs = find(entries, peer, services);
-      if (!theirs) continue;
-      const hasGoal = name === "af_xdp" && services >= 1_000;
-      for (const figure of [perSecond, cost])
-        cases.push(
-          ...ratios(
-            `${name} / ${peer}`,
-            { services, ...common, of: figure },
-            ours.samples(key, figure),
-            theirs.samples(key, figure),
-            hasGoal && figure === perSecond ? { atLeast: goal } : undefined,
-          ),
-        );
-    }
-  }
-  return cases;
+/** af_xdp beside each of the kernel's, with and without a goal. */
+interface Match {
+  readonly ours: Entry;
+  readonly theirs: Entry;
+  /** Of our samples: they are told apart by what they were taken beside. */
+  readonly key: string;
+  readonly goal?: Goal;
 }
+
+function matchesOf(entries: readonly Entry[]): Match[] {
+  return entries.flatMap((theirs) => {
+    const { name, services } = theirs.subject;
+    const ours = find(entries, "af_xdp", services);
+    if (!ours || (name !== "nftables" && name !== "iptables")) return [];
+    if (name === "iptables") return [{ ours, theirs, key: `${key} beside iptables` }];
+    return [{ ours, theirs, key, ...(services >= 1_000 ? { goal: { atLeast: goal } } : {}) }];
+  });
+}
+
+function groupsOf(entries: readonly Entry[], servers: Servers, requests: number): Group[] {
+  const step = (entry: Entry, at: string) => () =>
+    visit(entry, servers.get(entry) as Web, requests, at);
+  const others = entries.filter(
+    ({ subject: { name } }) => name === "forwarding" || name === "af_packet",
+  );
+  return [
+    ...matchesOf(entries).map((m) => ({
+      every: m.goal ? 1 : seldom,
+      steps: [step(m.theirs, key), step(m.ours, m.key)],
+    })),
+    ...others.map((entry) => ({ every: seldom, steps: [step(entry, key)] })),
+  ];
+}
+
+const common = { family: 4, workers: 1, concurrency };
+
+const compare = (entries: readonly Entry[]): Comparison[] =>
+  matchesOf(entries).map((m) => ({
+    subject: `af_xdp / ${m.theirs.subject.name}`,
+    parameters: { services: m.ours.subject.services, ...common },
+    ours: { entry: m.ours, key: m.key },
+    theirs: { entry: m.theirs, key },
+    figures: { [perSecond]: m.goal, "us p50": undefined, "us p99": undefined, [cost]: undefined },
+  }));
+
+const casesOf = (entries: readonly Entry[]): (Measured | Skipped)[] =>
+  entries.flatMap((entry) =>
+    figures.flatMap((figure) =>
+      entry.cases(key, figure, { services: entry.subject.services, ...common }),
+    ),
+  );
 
 export const vethConnections = seriesQuestion<Plan>({
   name: "veth_connections",
@@ -84,13 +111,14 @@ export const vethConnections = seriesQuestion<Plan>({
   outside: "equal",
   plan: planOf,
   async measure(entries, { requests }, rounds) {
-    const servers = new Map<Entry, Web>();
+    const servers: Servers = new Map();
     try {
       for (const entry of entries) servers.set(entry, await Web.open(entry.subject));
-      await rounds((entry) => visit(entry, servers.get(entry) as Web, requests));
+      await rounds(groupsOf(entries, servers, requests));
     } finally {
       for (const server of servers.values()) server.close();
     }
   },
+  compare,
   cases: casesOf,
 });

@@ -144,7 +144,7 @@ interface Priority {
 }
 
 /** How this process and its children are scheduled: by priority, or by their group's weight (sched(7)). */
-function ownPriority(): Priority {
+export function ownPriority(): Priority {
   const fields = readFileSync("/proc/self/stat", "utf8")
     .replace(/^.*\) /, "")
     .split(" ");
@@ -240,12 +240,19 @@ export function addQueues({ namespaces, outside }: VethNet): void {
 const deferral = 20_000;
 
 /**
- * The sink's NAPI looks by a timer and stays masked meanwhile (Documentation/networking/napi.rst,
- * software IRQ coalescing), so that the node wakes nobody; or is woken by what comes, as by default.
+ * NAPI that looks by a timer and stays masked meanwhile (Documentation/networking/napi.rst, software
+ * IRQ coalescing), so that who sends to it wakes nobody; or is woken by what comes, as by default.
  */
-export function deferSink({ namespaces, outside }: VethNet, isDeferred: boolean): void {
+function deferNapi(namespace: string, names: readonly string[], isDeferred: boolean): void {
   const [ns, times] = isDeferred ? [deferral, 1] : [0, 0];
-  const at = `/sys/class/net/${outside.sink}`;
-  const write = `echo ${ns} > ${at}/gro_flush_timeout; echo ${times} > ${at}/napi_defer_hard_irqs`;
-  runIn(namespaces.client, "sh", "-c", write);
+  const write = names.map((name) => {
+    const at = `/sys/class/net/${name}`;
+    return `echo ${ns} > ${at}/gro_flush_timeout; echo ${times} > ${at}/napi_defer_hard_irqs`;
+  });
+  runIn(namespace, "sh", "-c", write.join("; "));
 }
+
+export const deferSink = ({ namespaces, outside }: VethNet, isDeferred: boolean): void =>
+  deferNapi(namespaces.client, [outside.sink], isDeferred);
+export const deferNode = ({ namespaces, node }: VethNet, isDeferred: boolean): void =>
+  deferNapi(namespaces.node, Object.values(node), isDeferred);

@@ -1,8 +1,10 @@
 // A question about a node over veth: its subjects, sampled round by round.
 import { messageOf } from "../src/kit/error.js";
+import { samplesMin } from "./goal.js";
 import { reasonOf } from "./programs.js";
 import type { Question } from "./questions.js";
 import { type Measured, machineFacts, type Skipped } from "./report.js";
+import { type Comparison, compared, isSettled } from "./veth_compare.js";
 import { Entry, find } from "./veth_entry.js";
 import type { Outside } from "./veth_net.js";
 import { missing, missingPrograms, needsRoot } from "./veth_peers.js";
@@ -40,24 +42,36 @@ async function withSubjects<T>(
   }
 }
 
+/** Samples that are compared with each other are taken one right after the other. */
+export interface Group {
+  /** In each so many-th round. */
+  readonly every: number;
+  readonly steps: readonly ((round: number) => Promise<void>)[];
+}
+
 interface RoundOptions {
+  /** At least, and more while something is not told; exactly, if they were asked for. */
   readonly rounds: number;
+  readonly isExact: boolean;
   /** When the rounds end though there are fewer. */
   readonly secondsMax: number;
   readonly progress: (done: number, all: number) => void;
 }
 
-/** Every entry in turn, round after round; the order turns with them. */
+/** Groups in turn, the order turning with the rounds; within a group to and fro. */
 async function inRounds(
-  entries: readonly Entry[],
-  { rounds, secondsMax, progress }: RoundOptions,
-  visit: (entry: Entry, round: number) => Promise<void>,
+  groups: readonly Group[],
+  { rounds, isExact, secondsMax, progress }: RoundOptions,
+  isTold: () => boolean,
 ): Promise<void> {
   const until = performance.now() + secondsMax * 1000;
-  for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < entries.length; i++)
-      await visit(entries[(i + round) % entries.length] as Entry, round);
-    progress(round + 1, rounds);
+  for (let round = 0; round < rounds || !(isExact || isTold()); round++) {
+    for (let i = 0; i < groups.length; i++) {
+      const { every, steps } = groups[(i + round) % groups.length] as Group;
+      if (round % every !== 0) continue;
+      for (const step of round % 2 === 0 ? steps : [...steps].reverse()) await step(round);
+    }
+    if (round < rounds) progress(round + 1, rounds);
     if (performance.now() > until) return;
   }
 }
@@ -72,11 +86,12 @@ export const serviceCounts = (isFull: boolean, isShort: boolean): readonly numbe
 
 export interface SeriesPlan {
   readonly wishes: readonly Wish[];
-  /** Of the full form and of the quick one, if none are asked for. */
-  readonly rounds: { readonly full: number; readonly quick: number };
-  /** The quick form ends after so long with however many rounds it had; one with a number does not. */
+  /** Of rounds: the last one begins before. One with a number of them does not look at the clock. */
   readonly secondsMax: number;
 }
+
+/** Rounds, if none are asked for: enough for a goal when the cores keep their state. */
+const roundsMin = samplesMin + 1;
 
 export interface Series<P extends SeriesPlan> {
   readonly name: string;
@@ -87,12 +102,13 @@ export interface Series<P extends SeriesPlan> {
   readonly programs: readonly string[];
   readonly outside: Outside;
   plan(isFull: boolean, isShort: boolean): P;
-  /** Takes a sample of each entry per round: calls `rounds` once. */
+  /** Calls `rounds` once. */
   measure(
     entries: readonly Entry[],
     plan: P,
-    rounds: (visit: (entry: Entry, round: number) => Promise<void>) => Promise<void>,
+    rounds: (groups: readonly Group[]) => Promise<void>,
   ): Promise<void>;
+  compare(entries: readonly Entry[], plan: P): Comparison[];
   cases(entries: readonly Entry[], plan: P): (Measured | Skipped)[];
 }
 
@@ -107,18 +123,25 @@ export const seriesQuestion = <P extends SeriesPlan>(series: Series<P>): Questio
       return { question, machine: machineFacts(), cases: [skipped] };
     }
     const plan = series.plan(isFull, rounds === 1);
-    const isOpen = isFull || rounds !== undefined;
     const options = {
-      rounds: rounds ?? (isFull ? plan.rounds.full : plan.rounds.quick),
-      secondsMax: isOpen ? Number.POSITIVE_INFINITY : plan.secondsMax,
+      rounds: rounds ?? roundsMin,
+      isExact: rounds !== undefined,
+      secondsMax: rounds === undefined ? plan.secondsMax : Number.POSITIVE_INFINITY,
       progress,
     };
     try {
       return await withSubjects(plan.wishes, series.outside, async (entries, skipped) => {
-        await series.measure(entries, plan, (visit) => inRounds(entries, options, visit));
+        const comparisons = series.compare(entries, plan);
+        const isAllTold = () => comparisons.every(isSettled);
+        await series.measure(entries, plan, (groups) => inRounds(groups, options, isAllTold));
         const port = find(entries, "af_xdp")?.subject.facts?.ports[0];
         const machine = machineFacts(port ? { port } : {});
-        return { question, machine, cases: [...series.cases(entries, plan), ...skipped] };
+        const cases = [
+          ...series.cases(entries, plan),
+          ...comparisons.flatMap(compared),
+          ...skipped,
+        ];
+        return { question, machine, cases };
       });
     } catch (cause) {
       throw new Error(`bench ${question}: ${messageOf(cause)}`, { cause });

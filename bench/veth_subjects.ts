@@ -16,6 +16,7 @@ import {
   nodeCore,
   type Outside,
   outsideCore,
+  ownPriority,
   pinAll,
   runIn,
   type Side,
@@ -32,7 +33,8 @@ export const kernelNames = ["forwarding", "xdp_redirect", "nftables", "iptables"
 export const nodeplaneNames = ["af_xdp_forward", "af_xdp", "af_packet", "tap"] as const;
 export type SubjectName = (typeof kernelNames)[number] | (typeof nodeplaneNames)[number];
 
-const isKernel = (name: SubjectName): boolean => (kernelNames as readonly string[]).includes(name);
+export const isKernel = (name: SubjectName): boolean =>
+  (kernelNames as readonly string[]).includes(name);
 const hasRules = (name: SubjectName): boolean => name === "nftables" || name === "iptables";
 /** Those that only forward: no service, no flow. */
 export const isBare = (name: SubjectName): boolean =>
@@ -41,6 +43,7 @@ export const isBare = (name: SubjectName): boolean =>
 /** The namespaces. */
 type Place = "client" | "node" | "backend";
 
+const workerTries = 200;
 const tapName = (side: Side): string => `t${side}`;
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
@@ -85,7 +88,7 @@ export class Subject {
       if (isKernel(name)) subject.#openKernel();
       else await subject.#openNodeplane();
       if (name === "tap") subject.#moveTaps();
-      else subject.#pin(outside);
+      else await subject.#pin(outside);
       return subject;
     } catch (cause) {
       subject.#remove();
@@ -93,7 +96,7 @@ export class Subject {
     }
   }
 
-  #pin(way: Outside): void {
+  async #pin(way: Outside): Promise<void> {
     const { namespaces, node, outside } = this.net;
     useNapi(namespaces.client, [outside.client, outside.sink]);
     useNapi(namespaces.backend, [outside.backend]);
@@ -101,7 +104,7 @@ export class Subject {
     const napi = pinAll(this.net, way);
     this.tasks = {
       node: napi.node.map((pid) => taskOf(pid)),
-      workers: this.#workers(),
+      workers: await this.#workers(),
       outside: napi.outside.map((pid) => taskOf(pid)),
     };
   }
@@ -173,12 +176,18 @@ export class Subject {
     this.facts = JSON.parse(await this.#node.ask("")) as NodeFacts;
   }
 
-  #workers(): string[] {
+  /** A thread has its name once it runs, which may be later than the node's first answer. */
+  async #workers(): Promise<string[]> {
     const pid = this.facts?.pid;
     if (!pid) return [];
-    return readdirSync(`/proc/${pid}/task`)
-      .map((tid) => taskOf(pid, Number(tid)))
-      .filter((task) => readFileSync(`${task}/comm`, "utf8").startsWith("np-worker"));
+    for (let i = 0; i < workerTries; i++) {
+      const found = readdirSync(`/proc/${pid}/task`)
+        .map((tid) => taskOf(pid, Number(tid)))
+        .filter((task) => readFileSync(`${task}/comm`, "utf8").startsWith("np-worker"));
+      if (found.length > 0) return found;
+      await new Promise((r) => setTimeout(r, 10));
+    }
+    throw new Error(`no worker runs in ${this.name}`);
   }
 
   #command(where: Place, core: number, command: readonly string[]): string[] {
@@ -188,6 +197,13 @@ export class Subject {
 
   #ask(where: Place, core: number, script: readonly string[]): Asked {
     return new Asked("ip", this.#command(where, core, [process.execPath, ...script]));
+  }
+
+  /** Real-time threads of one priority wait for each other: what asks the generator goes before it. */
+  #askFirst(where: Place, core: number, script: readonly string[]): Asked {
+    const { realTime } = ownPriority();
+    const before = realTime > 0 ? ["chrt", "-r", String(realTime + 1)] : [];
+    return new Asked("ip", this.#command(where, core, [...before, process.execPath, ...script]));
   }
 
   /** A program on one core of one namespace, which ends with the subject. Nobody hears what it says. */
@@ -202,7 +218,7 @@ export class Subject {
 
   async sample(wish: SampleWish): Promise<PeerSample> {
     const { outside, clientMac } = this.net;
-    this.#peer ??= this.#ask("client", outsideCore, [beside("veth_peer.js")]);
+    this.#peer ??= this.#askFirst("client", outsideCore, [beside("veth_peer.js")]);
     const all: PeerWish = {
       firstFlow: 0,
       packetsPerSecond: 0,

@@ -230,7 +230,7 @@ Napi::Value PeerObject::finished(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value PeerObject::rest(const Napi::CallbackInfo& info) {
-  peer_->rest();
+  peer_->rest(!info[0].IsBoolean() || info[0].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
 }
 

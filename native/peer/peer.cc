@@ -112,6 +112,11 @@ void Peer::stop() noexcept {
   if (wake_fd_ >= 0) thread_wake(wake_fd_);
 }
 
+void Peer::rest(bool resting) noexcept {
+  resting_.store(resting, std::memory_order_seq_cst);
+  thread_wake(wake_fd_);
+}
+
 void Peer::join() {
   const std::lock_guard<std::mutex> lock(join_lock_);
   if (thread_.joinable()) thread_.join();
@@ -382,7 +387,8 @@ void Peer::pause(Time now, uint32_t moved) noexcept {
       slice_start_ = time_now();
     }
   }
-  if (!o_.is_adaptive || moved != 0) {
+  const bool resting = resting_.load(std::memory_order_relaxed);
+  if ((!o_.is_adaptive && !resting) || moved != 0) {
     idle_since_ = 0;
     return;
   }
@@ -391,7 +397,7 @@ void Peer::pause(Time now, uint32_t moved) noexcept {
   int fds[kSleepersMax];
   uint32_t n = 0;
   fds[n++] = wake_fd_;
-  int ms = load_ ? 1 : kSleepMsMax;  // no descriptor tells that there is room to send
+  int ms = load_ && !resting ? 1 : kSleepMsMax;  // no descriptor tells that there is room to send
   for (const Place& place : places_) {
     if (!place.port->arm(place.queue)) return;
     const int fd = place.port->wait_fd(place.queue);
@@ -400,7 +406,8 @@ void Peer::pause(Time now, uint32_t moved) noexcept {
     else
       ms = 1;
   }
-  if (!stopping_.load(std::memory_order_seq_cst)) thread_sleep(fds, n, ms);
+  if (stopping_.load(std::memory_order_seq_cst)) return;
+  if (resting_.load(std::memory_order_seq_cst) == resting) thread_sleep(fds, n, ms);
 }
 
 void Peer::show() noexcept {

@@ -93,9 +93,10 @@ class Peer {
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
 
-  bool start();                                   // false: it was started before
-  void stop() noexcept;                           // asks; the thread ends soon
-  void rest() noexcept { resting_.store(true); }  // lays nothing new; goes on receiving
+  bool start();          // false: it was started before
+  void stop() noexcept;  // asks; the thread ends soon
+  // Lays nothing new and goes on receiving, asleep when nothing comes; or goes on as before.
+  void rest(bool resting) noexcept;
   // Until the thread has ended: stopped, or at its time or count. From any thread.
   void join();
   // After join. Closes the ports; true: every frame came back.

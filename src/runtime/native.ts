@@ -336,8 +336,11 @@ export interface NativePeer {
   port(): Omit<NativePort, "id"> & { stats: string; copy: string };
   /** When its time or count is over, or it was stopped. The ports stay open. Takes a thread of libuv's pool. */
   finished(): Promise<NativePeerEnd>;
-  /** Nothing new is sent from here on; it goes on receiving, so that what is on its way arrives. */
-  rest(): void;
+  /**
+   * Nothing new is sent from here on; it goes on receiving, so that what is on its way arrives.
+   * `false`: it goes on sending.
+   */
+  rest(resting?: boolean): void;
   /** Ends it and closes its ports. `balanced`: every frame came back. */
   stop(): Promise<NativePeerEnd & { balanced: boolean }>;
 }

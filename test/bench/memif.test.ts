@@ -40,6 +40,15 @@ t.test("ratios are of pairs in one state", async (t) => {
   t.equal(r.length, 1, "two pairs are not enough");
   t.match(r[0], { unit: "ratio", samples: [2, 3, 5], median: 3, pairs: 3, goal: { atLeast: 1.2 } });
   t.match(r[0]?.parameters, { bytes: 64, cores: "near" });
+  const most = Array.from({ length: 15 }, () => near(2));
+  const both = ratios("x", {}, [...most, ...[1, 1, 1].map(far)], [...most, ...[1, 1, 1].map(far)], {
+    atLeast: 1,
+  });
+  t.same(
+    both.map((c) => "goal" in c && c.goal !== undefined),
+    [true, false],
+    "few pairs are not for the goal where the other state has enough",
+  );
   const few = ratios("x", {}, [near(1), far(1)], [near(1), far(1)]);
   t.match(few, [{ skipped: /^2 pairs/ }]);
   const text = renderReport({ question: "memif", machine: {}, cases: r });

@@ -275,6 +275,31 @@ TEST(PeerConcurrent, SleepsAndWakes) {
   EXPECT_LT(s.cpu_seconds, s.seconds / 2) << "it polled";
 }
 
+TEST(PeerConcurrent, RestsAndGoesOn) {
+  PeerOptions o = peer_options(PeerMode::kSend, "peer-rest");
+  o.load = load_spec(1, 64, true);
+  auto sender = make_peer(std::move(o));
+  std::string error;
+  auto end = LoopEnd::open(loop_cable("peer-rest"), 1, &error);
+  sender->start();
+  const auto comes = [&] {
+    Bytes one;
+    return wait_for([&] { return end->collect(&one); });
+  };
+  EXPECT_TRUE(comes());
+  sender->rest(true);
+  EXPECT_TRUE(wait_for([&] {  // until what was on its way is here
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    uint32_t came = 0;
+    for (Bytes one; end->collect(&one);) ++came;
+    return came == 0;
+  }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  sender->rest(false);
+  EXPECT_TRUE(comes());
+  end_of(*sender);
+}
+
 TEST(Peer, StartsOnce) {
   auto sink = make_peer(sink_options("peer-once", 0));
   EXPECT_TRUE(sink->start());
