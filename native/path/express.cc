@@ -191,7 +191,7 @@ template <class F>
     rewrite_ip(data + kL3, side);
     static_assert(offsetof(typename F::Side, new_dport) ==
                   offsetof(typename F::Side, new_sport) + 2);
-    put_l4(data + kL3 + Header<F>::kBytes, key.protocol, &side.new_sport, side.l4_delta);
+    put_l4(data + kL3 + Header<F>::kBytes, side.key.protocol, &side.new_sport, side.l4_delta);
     p.length = kL3 + ip_bytes;  // what Ethernet padded is cut off
     p.linear = static_cast<uint16_t>(kL3 + ip_bytes);
     p.port_out = out.port;

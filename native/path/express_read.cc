@@ -7,7 +7,10 @@
 namespace nodeplane::express_lane {
 namespace {
 
-constexpr uint32_t kAhead = 4;  // packets whose bytes are asked for before they are read
+// Packets whose bytes are asked for before they are read. Behind a batch stand packets of earlier
+// ones: asking for theirs does no harm.
+constexpr uint32_t kAhead = 4;
+static_assert(kBatchSize + kAhead <= kBatchRoom);
 constexpr uint64_t kMacMask = 0xffff'ffff'ffff;
 constexpr uint32_t kTcpMin = wire::kTcpHeaderMin;
 constexpr uint32_t kUdpMin = wire::kUdpHeaderLength;
@@ -22,11 +25,6 @@ constexpr bool is_ones(uint64_t sum) noexcept {
   static_assert(kInverse * 0xffff == 1);
   return sum * kInverse <= ~uint64_t{0} / 0xffff;
 }
-// 2^64 leaves 1 modulo 0xffff, so a carry is one more.
-constexpr uint64_t add_carry(uint64_t a, uint64_t b) noexcept {
-  const uint64_t sum = a + b;
-  return sum + (sum < b);
-}
 
 // The IP header as parse wants it, without options or extensions, and a TTL to spare. Gives the IP
 // packet's length and the key but for what goes with the ports. A source that cannot be one is not
@@ -37,8 +35,9 @@ constexpr uint64_t add_carry(uint64_t a, uint64_t b) noexcept {
   const uint32_t bytes = host16(load<uint16_t>(ip + 2));
   if (ip[0] != 0x45 || (load<uint16_t>(ip + 6) & kFragment) != 0 || ip[8] <= 1 || bytes > held)
     return false;
-  const uint64_t sum = add_carry(load<uint64_t>(ip), load<uint64_t>(ip + 8));
-  if (!is_ones(add_carry(sum, load<uint32_t>(ip + 16)))) return false;
+  const uint64_t sum = uint64_t{load<uint32_t>(ip)} + load<uint32_t>(ip + 4) +
+                       load<uint32_t>(ip + 8) + load<uint32_t>(ip + 12) + load<uint32_t>(ip + 16);
+  if (!is_ones(sum)) return false;
   tuple_v4(ip, network, &key);
   *ip_bytes = bytes;
   return true;
@@ -105,12 +104,11 @@ template <class F>
 uint32_t read_run(Batch& batch, const ExpressTable::Port* ports, uint32_t next, uint32_t stop,
                   Lane<F>& lane) noexcept {
   constexpr uint32_t kBytesMin = kL3 + Header<F>::kBytes + kUdpMin;  // no TCP header ends before
-  const Packet* const end = batch.packets + batch.count;
   Packet* p = batch.packets + next;
   uint32_t at = lane.count, of = kPortMax;
   ExpressTable::Port port;  // `of`
   for (const uint32_t last = at + stop - next; at < last; ++at, ++p) {
-    if (p + kAhead < end) __builtin_prefetch(p[kAhead].data, 1);
+    __builtin_prefetch(p[kAhead].data, 1);
     if (__builtin_expect(p->port_in != of, 0)) port = ports[of = p->port_in];
     const uint8_t* const data = p->data;
     const uint32_t length = p->length;
