@@ -120,7 +120,9 @@ FlowVerdict flow_file_judge(const NamedFile& file, const std::string& boot, std:
   if (h.layout != kFlowLayout)
     return useless("is of layout " + std::to_string(h.layout) + ", and this program's is " +
                    std::to_string(kFlowLayout));
-  if (h.check.load(std::memory_order_relaxed) != h.sum()) return useless("its header is damaged");
+  if (h.check.load(std::memory_order_relaxed) != h.sum() ||
+      h.generation.load(std::memory_order_relaxed) > kFlowGenerationMax)
+    return useless("its header is damaged");
   if (h.layout_hash != kLayoutHash || h.side_bytes[0] != sizeof(SideV4) ||
       h.side_bytes[1] != sizeof(SideV6) || h.cold_bytes != sizeof(FlowCold))
     return useless("its records look otherwise than this program's");

@@ -15,7 +15,7 @@ namespace nodeplane {
 namespace {
 
 // Of the header, as docs/survival.md says.
-constexpr size_t kLayoutAt = 8, kBootAt = 64, kFirstPage = 4096;
+constexpr size_t kLayoutAt = 8, kBootAt = 64, kGenerationAt = 96, kFirstPage = 4096;
 
 class FlowFileTest : public testing::Test {
  protected:
@@ -131,6 +131,13 @@ TEST_F(FlowFileTest, AnotherLayoutOrBootIsNotRestored) {
   ASSERT_NE(file, nullptr) << error;
   EXPECT_FALSE(file->found());
   EXPECT_NE(file->news().find("is of another boot"), std::string::npos) << file->news();
+}
+
+// The sum does not cover it, since it moves; the next one must be there to be counted to.
+TEST_F(FlowFileTest, AGenerationThatCannotBeIsDamage) {
+  live(10);
+  patch(kGenerationAt, std::string(4, '\xff'));
+  expect_afresh("header is damaged");
 }
 
 TEST_F(FlowFileTest, ACutFileIsNotRestored) {
