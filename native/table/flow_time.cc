@@ -27,7 +27,7 @@ void FlowTable<F>::stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t pro
     after = static_cast<uint32_t>(
         next_flow_state(static_cast<FlowState>(before), protocol, ref.direction, flags, other_fin));
     if (after == before) return;
-  } while (!c.state.compare_exchange_weak(before, after, std::memory_order_acq_rel,
+  } while (!c.state.compare_exchange_weak(before, after, std::memory_order_seq_cst,
                                           std::memory_order_acquire));
   copy_state(ref.record);
   auto& w = impl_->workers[worker];
@@ -43,7 +43,7 @@ void FlowTable<F>::stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t pro
 }
 
 // Both sides carry a copy for the fast path. Two changes at once may write them in either order, so
-// whoever wrote last looks whether it still was right.
+// whoever wrote last looks whether it still was right: all of it, the change too, is of one order.
 template <class F>
 void FlowTable<F>::copy_state(uint32_t record) noexcept {
   const FlowCold& c = cold_[record];
