@@ -6,12 +6,8 @@
 namespace nodeplane {
 namespace {
 
-constexpr uint16_t kClientPort = 0;
-constexpr uint16_t kEndpointPort = 1;
 constexpr uint32_t kBatches = kLapFrames / kBatchSize;
-// Longer than the default timers of a connection whose SYN was seen (120 s), and of one that was
-// reset (10 s), by some ticks of the wheel.
-constexpr Time kHalfOpenGone = 122 * kSecond;
+// Longer than the default timer of a connection that was reset (10 s), by some ticks of the wheel.
 constexpr Time kClosedGone = 11 * kSecond;
 constexpr size_t kCoolBytesMax = size_t{64} << 20;
 

@@ -10,8 +10,6 @@
 namespace nodeplane {
 namespace {
 
-constexpr uint16_t kClientPort = 0;
-constexpr uint16_t kEndpointPort = 1;
 constexpr uint32_t kFloorDistance = 32;  // lines in flight
 constexpr size_t kLaidMax = 128;
 

@@ -10,6 +10,11 @@
 
 namespace nodeplane {
 
+// Of a lap's plane.
+inline constexpr uint16_t kClientPort = 0, kEndpointPort = 1;
+// Longer than the default timer of a connection whose SYN was seen (120 s), by some ticks of the wheel.
+inline constexpr Time kHalfOpenGone = 122 * kSecond;
+
 // The corridor in memory, without I/O: flows opened through it, packets laid into frames between
 // timed laps, walked by one worker or by several at once. Port 0 is the clients' side, port 1 the
 // endpoints'; the plane has published its tables and is not running. Timers are the defaults.

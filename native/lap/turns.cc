@@ -5,11 +5,8 @@
 namespace nodeplane {
 namespace {
 
-constexpr uint16_t kClientPort = 0;
-constexpr uint16_t kEndpointPort = 1;
-// The default timer of a connection whose SYN was seen and a tick of the wheel; some ticks more.
+// The default timer of a connection whose SYN was seen and a tick of the wheel.
 constexpr Time kHalfOpenDue = 120 * kSecond + 70 * kMillisecond;
-constexpr Time kHalfOpenGone = 122 * kSecond;
 
 }  // namespace
 

@@ -12,14 +12,10 @@ int compare(const Route::Local& l, uint16_t network, uint8_t family,
   return std::memcmp(l.address.bytes, address.bytes, 16);
 }
 
-bool is_link_local(uint8_t family, const IpAddress& a) noexcept {
-  return family == 6 && a.bytes[0] == 0xfe && (a.bytes[1] & 0xc0) == 0x80;
-}
-
 // Whether a station with this address can stand on the port's link.
 bool is_connected(const Route::Table& table, const Packet& p, uint8_t family,
                   const IpAddress& address) noexcept {
-  if (is_link_local(family, address)) return true;
+  if (family == 6 && is_link_local6(address.bytes)) return true;
   const RouteEntry* route = table.lpm->find(p.network, family, address);
   return route != nullptr && !route->has_via && route->port == p.port_in;
 }

@@ -16,6 +16,10 @@ struct Context {
   const PortRow& port(uint16_t id) const noexcept { return table.ports[id]; }
 };
 
+// fe80::/10 (RFC 4291 section 2.5.6).
+inline bool is_link_local6(const uint8_t* a) noexcept {
+  return a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
+}
 // Whether an address is delivered here.
 bool is_local(const Route::Table& table, uint16_t network, uint8_t family,
               const IpAddress& address) noexcept;

@@ -47,8 +47,6 @@ IpAddress destination_of(const Batch& batch, const Packet& p) noexcept {
   return p.family == 4 ? key_dst(p.key4) : key_dst(p.key6);
 }
 
-bool is_link_local6(const uint8_t* a) noexcept { return a[0] == 0xfe && (a[1] & 0xc0) == 0x80; }
-
 // Destinations that no router passes on: RFC 1812 section 5.3, RFC 3927 section 2.7, RFC 4291.
 bool stays_here(uint8_t family, const uint8_t* dst) noexcept {
   if (family == 4) {
