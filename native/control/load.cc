@@ -77,7 +77,6 @@ void load_route(const TableSet& set, const LoadContext& c, Tables& t) {
   for (uint32_t i = 0; i < r.port_count; ++i) {
     const auto& caps = c.drivers[i]->caps();
     r.port_mtu[i] = std::min(set.ports[i].mtu, caps.mtu);
-    r.port_gso[i] = caps.gso;
   }
   for (uint32_t i = 0; i < set.size(Section::kAddresses); ++i) {
     const auto& a = set.addresses[i];
@@ -159,7 +158,6 @@ ServiceRows service_rows(const TableSet& set) {
 void set_services(Tables& t, std::shared_ptr<ServiceTable> services) {
   t.conntrack.services = services.get();
   t.service.services = services.get();
-  t.nat.services = services.get();
   t.route.services = services.get();
   t.services = std::move(services);
 }

@@ -11,8 +11,6 @@
 
 namespace nodeplane {
 
-inline constexpr uint32_t kNeighbourReadMs = 200;
-
 // How a dataplane is made; fixed for its life.
 struct PlaneOptions {
   uint32_t workers = 1;

@@ -63,7 +63,6 @@ class CopyLap {
   bool lay(Side& side, Packet& p, uint32_t number) noexcept;
   uint32_t put(Side& side, uint32_t packets) noexcept;
   uint32_t collect(Side& side, Packet* packets) noexcept;
-  uint32_t turn_receive() noexcept;
   uint32_t drain_client() noexcept;
   template <class Turn>
   void turns(Result& result, uint32_t packets, uint32_t turn_ns, Turn&& turn) noexcept;

@@ -65,7 +65,6 @@ bool FlowTable<F>::evict_from(uint32_t worker, uint8_t zone, uint32_t classes, u
       found = w.turn != worker && evict_other(worker, w.turn, list, looks, gone);
     }
     if (!found) continue;
-    gone->expired = 0;
     count_one(w.zones[zone].evicted[c]);
     return true;
   }

@@ -11,7 +11,6 @@ constexpr uint32_t kBucketsMin = 8;
 // A holder is done within some hundred cycles. Past this many looks it has lost its core, and
 // spinning on would only keep it from coming back.
 constexpr uint32_t kSpinMax = 20000;
-constexpr uint32_t kNoSlot = kProbeTags;
 
 inline void relax() noexcept {
 #if defined(__x86_64__)
@@ -30,7 +29,7 @@ uint32_t free_slot(const FlowBucket* bucket, const FlowSpot& taken) noexcept {
     const uint32_t slot = static_cast<uint32_t>(__builtin_ctz(mask));
     if (bucket != taken.bucket || slot != taken.slot) return slot;
   }
-  return kNoSlot;
+  return FlowIndex::kSlotNone;
 }
 
 }  // namespace
@@ -76,14 +75,14 @@ bool FlowIndex::reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& l
                         bool both_locked, FlowSpot* spot) noexcept {
   FlowBucket* const home = first(hash);
   uint32_t slot = free_slot(home, taken);
-  if (slot != kNoSlot) {
+  if (slot != kSlotNone) {
     *spot = FlowSpot{home, slot, home};
     return true;
   }
   if (!both_locked) return false;
   FlowBucket* const other = second(hash);
   slot = free_slot(other, taken);
-  if (slot != kNoSlot) {
+  if (slot != kSlotNone) {
     *spot = FlowSpot{other, slot, home};
     return true;
   }
@@ -110,14 +109,14 @@ bool FlowIndex::move_away(FlowBucket* from, uint32_t slot, const FlowSpot& taken
   const bool held = locks.holds(to);
   if (!held && !FlowLocks::try_lock(to)) return false;
   const uint32_t room = free_slot(to, taken);
-  if (room != kNoSlot) {
+  if (room != kSlotNone) {
     to->entries[room].store(entry, std::memory_order_release);
     to->tags[room].store(tag, std::memory_order_release);
     overflow_add(from, kOverflowOne);
     from->tags[slot].store(0, std::memory_order_release);
   }
   if (!held) FlowLocks::unlock(to);
-  return room != kNoSlot;
+  return room != kSlotNone;
 }
 
 void FlowIndex::publish(const FlowSpot& spot, uint32_t hash, uint32_t entry) noexcept {
@@ -125,17 +124,13 @@ void FlowIndex::publish(const FlowSpot& spot, uint32_t hash, uint32_t entry) noe
   if (spot.home != spot.bucket) overflow_add(spot.home, kOverflowOne);
 }
 
-bool FlowIndex::locate(uint32_t hash, uint32_t entry, bool both_locked,
-                       FlowSpot* spot) const noexcept {
+bool FlowIndex::locate(uint32_t hash, uint32_t entry, FlowSpot* spot) const noexcept {
   FlowBucket* const home = first(hash);
-  FlowBucket* const looked[2] = {home, second(hash)};
-  for (uint32_t i = 0; i < (both_locked ? 2u : 1u); ++i) {
-    for (uint32_t mask = probe_tags(looked[i]->tags, tag_of(hash)); mask != 0; mask &= mask - 1) {
-      const uint32_t slot = static_cast<uint32_t>(__builtin_ctz(mask));
-      if (looked[i]->entries[slot].load(std::memory_order_relaxed) != entry) continue;
-      *spot = FlowSpot{looked[i], slot, home};
-      return true;
-    }
+  for (FlowBucket* bucket : {home, second(hash)}) {
+    const uint32_t slot = slot_of(bucket, hash, entry);
+    if (slot == kSlotNone) continue;
+    *spot = FlowSpot{bucket, slot, home};
+    return true;
   }
   return false;
 }

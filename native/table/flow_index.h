@@ -154,8 +154,8 @@ class FlowIndex {
   bool reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& locks, bool both_locked,
                FlowSpot* spot) noexcept;
   void publish(const FlowSpot& spot, uint32_t hash, uint32_t entry) noexcept;
-  // False: not there (or in the second bucket while only the first is locked).
-  bool locate(uint32_t hash, uint32_t entry, bool both_locked, FlowSpot* spot) const noexcept;
+  // Where an entry stands, in either of its key's buckets. False: in neither.
+  bool locate(uint32_t hash, uint32_t entry, FlowSpot* spot) const noexcept;
   void clear(const FlowSpot& spot) noexcept;
 
  private:

@@ -159,9 +159,7 @@ KeepResult FlowTable<F>::keep(uint32_t worker, const NewFlow<F>& flow, Time now,
 
 template <class F>
 bool FlowTable<F>::forget(uint32_t worker, uint32_t record, Gone* gone) noexcept {
-  if (!remove(worker, record, ~0u, gone)) return false;
-  gone->expired = 0;
-  return true;
+  return remove(worker, record, ~0u, gone);
 }
 
 // Ends a record's life under the first buckets' locks. False: it is not live, or no longer of one of
@@ -206,8 +204,8 @@ bool FlowTable<F>::remove_anywhere(uint32_t record, uint32_t classes) noexcept {
                                  index_.second(c.hash[0]), index_.second(c.hash[1])};
   const FlowLocks locks(buckets, 4);
   FlowSpot spots[2];
-  if (!index_.locate(c.hash[0], record << 1, true, &spots[0])) return false;
-  if (!c.single && !index_.locate(c.hash[1], record << 1 | 1, true, &spots[1])) return false;
+  if (!index_.locate(c.hash[0], record << 1, &spots[0])) return false;
+  if (!c.single && !index_.locate(c.hash[1], record << 1 | 1, &spots[1])) return false;
   if (!end_life(c, classes)) return false;
   index_.clear(spots[0]);
   if (!c.single) index_.clear(spots[1]);
@@ -225,7 +223,7 @@ bool FlowTable<F>::remove(uint32_t worker, uint32_t record, uint32_t classes, Go
   auto& w = impl_->workers[worker];
   count_one(w.removed);
   impl_->zones.give(worker, c.zone);
-  *gone = Gone{c.snat_grant, c.snat, 1};
+  *gone = Gone{c.snat_grant, c.snat};
   if (c.owner == worker) {
     w.wheel.unlink(record);
     w.lists.unlink(record);

@@ -17,7 +17,8 @@ namespace nodeplane {
 inline constexpr uint32_t kFlowLayout = 1;
 inline constexpr size_t kFlowPage = 4096;  // what each part of the file begins on
 inline constexpr size_t kFlowBootBytes = 32;
-inline constexpr uint32_t kFlowGenerationMax = 0x7fffffff;  // stamps are compared by their difference
+inline constexpr uint32_t kFlowGenerationMax =
+    0x7fffffff;  // stamps are compared by their difference
 
 // What is said once stands before `check`, which is stored last; what changes stands behind it.
 struct FlowFileHeader {

@@ -217,7 +217,7 @@ void FlowTable<F>::Restorer::leave(uint32_t record) noexcept {
   const FlowCold& c = cold(record);
   for (uint32_t d = 0; d < (c.single ? 1u : 2u); ++d) {
     FlowSpot spot;
-    if (index.locate(c.hash[d], record << 1 | d, true, &spot)) index.clear(spot);
+    if (index.locate(c.hash[d], record << 1 | d, &spot)) index.clear(spot);
   }
   auto& w = table.impl_->workers[c.owner];
   w.wheel.unlink(record);

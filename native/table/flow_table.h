@@ -35,7 +35,6 @@ struct NewFlow {
   uint8_t snat;         // masqueraded
   uint8_t zone;
   FlowState state;
-  uint8_t tcp_flags;
 };
 
 struct FlowRef {
@@ -51,7 +50,6 @@ enum class KeepResult : uint8_t { kKept, kExisting, kClash, kFull, kDry };
 struct Gone {
   uint32_t snat_grant;
   uint8_t snat;
-  uint8_t expired;  // else forgotten
 };
 
 // Connections of one family: a slab of records that never move, a bucketed index of 64-byte lines
@@ -133,7 +131,6 @@ class FlowTable {
   FlowState state_of(uint32_t record) const noexcept {
     return static_cast<FlowState>(cold_[record].state.load(std::memory_order_acquire));
   }
-  uint32_t snat_grant_of(uint32_t record) const noexcept { return cold_[record].snat_grant; }
   // Rows of live connections from record *cursor on, at most max; cursor ~0 at the end. May run
   // beside workers; rows are whole, counters approximate.
   uint32_t dump(uint32_t* cursor, FlowRow* rows, uint32_t max, Time now) const noexcept;

@@ -15,7 +15,6 @@ class FlowWheel {
   static constexpr uint64_t kNever = ~uint64_t{0};
 
   explicit FlowWheel(FlowCold* cold = nullptr) noexcept;
-  bool started() const noexcept { return started_; }
   void start(Time now) noexcept;
   // The tick from which on a deadline has passed for certain.
   static uint64_t tick_after(Time deadline) noexcept { return (deadline >> kTickShift) + 1; }

@@ -61,7 +61,6 @@ class Worker {
   void advance(Time now) noexcept;
   // Everything still inside leaves: waiting packets, hand-over rings. After the last turn.
   void drain(Time now) noexcept;
-  uint64_t frames_taken() const noexcept { return frames_.taken(); }
 
  private:
   void run() noexcept;

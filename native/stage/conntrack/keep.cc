@@ -61,7 +61,7 @@ struct Keeper {
   // The port that nat took for a packet that makes no connection after all.
   void take_back(const Decision& d) noexcept {
     if (d.what != Decision::What::kBalance || !d.masquerade) return;
-    give_back(batch, table, worker, Gone{d.snat_grant, 1, 0});
+    give_back(batch, table, worker, Gone{d.snat_grant, 1});
   }
   bool take_late(const Packet& p, Decision& d) noexcept;
   void refuse(uint16_t index, Packet& p, const Decision& d) noexcept;
@@ -176,7 +176,6 @@ void Keeper::keep(Packet& p, const Decision& d, const typename F::Key& reply,
   flow.snat = d.masquerade;
   flow.zone = zone_of(p, table.zones);
   flow.state = first_state(p);
-  flow.tcp_flags = p.tcp_flags;
   Drop why = Drop::kFlowClash;
   for (uint32_t tries = 0; tries < kTriesMax; ++tries) {
     FlowRef ref;

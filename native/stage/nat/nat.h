@@ -3,7 +3,6 @@
 
 #include "packet/batch.h"
 #include "table/port_pool.h"
-#include "table/service_table.h"
 
 namespace nodeplane {
 
@@ -15,7 +14,6 @@ namespace nodeplane {
 struct Nat {
   static constexpr const char* kName = "nat";
   struct Table {
-    const ServiceTable* services = nullptr;
     PortPool* ports = nullptr;
     std::vector<PodRangeRow> pod_ranges;
   };

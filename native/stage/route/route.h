@@ -34,7 +34,6 @@ struct Route {
     NeighbourTable* neighbours = nullptr;
     PortRow ports[kPortMax];
     uint32_t port_mtu[kPortMax] = {};  // the smaller of the wish and the driver's
-    bool port_gso[kPortMax] = {};  // for output; here a large packet is measured by its segments
     uint32_t port_count = 0;
     std::vector<Local> locals;  // sorted by (network, family, address)
     // Their virtual addresses are delivered here too, and answered for on every port.

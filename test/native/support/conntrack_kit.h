@@ -83,7 +83,6 @@ class ConntrackWorld {
     conntrack.seed = kTestSeed;
     conntrack.generation = conntrack.route_generation = generation;
     service.services = tables.get();
-    nat.services = tables.get();
     nat.ports = &ports;
   }
   uint32_t live() const { return v4->live() + v6->live(); }

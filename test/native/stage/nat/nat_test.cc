@@ -50,7 +50,7 @@ struct NatStage : testing::Test {
   void publish(const SnatSources& sources) {
     rows.sources = sources;
     services = rows.build();
-    service.services = table.services = services.get();
+    service.services = services.get();
   }
   const Decision& decide(Packet& p) {
     Service::State s;
