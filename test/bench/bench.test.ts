@@ -3,10 +3,12 @@ import { cpus } from "node:os";
 import t from "tap";
 import { gap } from "../../bench/gap.js";
 import { type Goal, verdict } from "../../bench/goal.js";
+import { lapQuestion } from "../../bench/lap_question.js";
+import { type LapSetting, lapCase, resident } from "../../bench/laps.js";
 import { machineFacts } from "../../bench/machine.js";
 import { benchModel, packServices } from "../../bench/model.js";
 import { ratioOf, withGoal } from "../../bench/ratio.js";
-import { measured, median, renderReport } from "../../bench/report.js";
+import { type Measured, measured, median, renderReport } from "../../bench/report.js";
 import { interleave } from "../../bench/runner.js";
 import { Dataplane } from "../../src/runtime/dataplane.js";
 import { nativeModule } from "../../src/runtime/native.js";
@@ -141,6 +143,48 @@ for (const family of [4, 6] as const) {
     t.equal(dataplane.close(), true, "no frame is missing");
   });
 }
+
+t.test(
+  "a question of laps: its rounds after a warm-up, its check, its goals; the rest when full",
+  async (t) => {
+    const small: LapSetting = { flows: 1000, services: 2, family: 4 };
+    const checked: number[] = [];
+    const question = lapQuestion({
+      name: "lap-test",
+      about: "",
+      settings: [small],
+      more: [{ ...small, family: 6 }],
+      rounds: { quick: 2, full: 3 },
+      cases: (laps) => laps.map((open) => lapCase(open, "corridor", "corridor", "ns/packet")),
+      check: (laps) => checked.push(...laps.map(resident)),
+      judged: (cases) => cases.map((c) => withGoal(c, { atMost: 1 })),
+    });
+    for (const [isFull, rounds, samples] of [
+      [false, undefined, [2]],
+      [true, undefined, [3, 3]],
+      [false, 1, [1]],
+    ] as const) {
+      let done = 0;
+      const report = await question.run({ isFull, rounds, progress: () => done++ });
+      t.match(report, { question: "lap-test", machine: { hugePagesUsed: Boolean } });
+      const cases = report.cases as readonly Measured[];
+      t.same(
+        cases.map((c) => c.samples.length),
+        samples,
+      );
+      t.ok(cases.every((c) => c.median > 0 && c.goal));
+      t.equal(done, (samples[0] ?? 0) + 3, "three rounds before");
+    }
+    t.same(checked, [1000, 1000, 1000, 1000]);
+    const failing = lapQuestion({
+      ...{ name: "lap-test", about: "", settings: [small], cases: () => [], judged: () => [] },
+      check: () => {
+        throw new Error("flows stayed");
+      },
+    });
+    await t.rejects(failing.run({ isFull: false, progress: () => {} }), /flows stayed/);
+  },
+);
 
 t.test("bench gap, briefly: every kind with its figures, goals on what is added", async (t) => {
   let rounds = 0;

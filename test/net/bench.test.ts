@@ -6,6 +6,7 @@ import t, { type Test } from "tap";
 import { afXdp } from "../../bench/af_xdp.js";
 import type { Question } from "../../bench/questions.js";
 import type { Report } from "../../bench/report.js";
+import { restart } from "../../bench/restart.js";
 import { veth } from "../../bench/veth.js";
 import { vethBulk } from "../../bench/veth_bulk.js";
 import { vethConnections } from "../../bench/veth_connections.js";
@@ -58,6 +59,12 @@ t.test("bench veth_connections", { skip }, async (t) => {
 t.test("bench veth_bulk", { skip }, async (t) => {
   const report = await ask(t, vethBulk);
   if (report.cases.length > 1) has(t, report, "Gbit/s", ["nftables", "af_xdp", "af_packet", "tap"]);
+});
+
+t.test("bench restart", { skip }, async (t) => {
+  const report = await ask(t, restart);
+  has(t, report, "ms", ["tcp", "dataplane", "records restored"]);
+  for (const c of report.cases) t.equal("lost" in c ? c.lost : undefined, 0, `${c.subject}: lost`);
 });
 
 const ended = (child: ChildProcess): Promise<number | null> =>
