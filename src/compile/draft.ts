@@ -5,7 +5,7 @@ import { NodeplaneError } from "../kit/error.js";
 import { type Service, sameService } from "../model/service.js";
 import type { Zone } from "../model/settings.js";
 import { difference, nameOf, succession } from "./difference.js";
-import { type Echo, echoAddress, echoOwners } from "./echoes.js";
+import { type Echo, echoAddress, echoHeirs, type Heir } from "./echoes.js";
 import {
   echoName,
   endpointName,
@@ -49,15 +49,8 @@ export class Draft {
     const gone = change.gone.map((service) => names.named.get(service) as Named);
     const networks = [...names.networks];
     const [named, was] = [new Map<Service, Named>(), new Map<Service, Named>()];
-    this.#next = {
-      named,
-      was,
-      gone,
-      echoes: new Map(),
-      silent: new Map(),
-      networks,
-      zones: names.zones,
-    };
+    const { heirs, silent } = echoHeirs(names.echoes, change, services);
+    this.#next = { named, was, gone, echoes: heirs, silent, networks, zones: names.zones };
     let endpoints = names.endpointCount;
     for (const { id, ids } of gone) {
       this.removed.push(id);
@@ -75,9 +68,9 @@ export class Draft {
       if (names.named.has(service)) this.isDoubled = true;
     }
     if (named.size < change.come.length) this.isDoubled = true;
-    let echoes = names.echoes.size;
-    for (const [address, owner] of echoOwners(names.echoes, change, services))
-      echoes += this.#setEcho(address, owner);
+    let echoes = names.echoes.size - silent.size;
+    for (const [address, heir] of heirs) if (this.#nameEcho(address, heir)) echoes++;
+    for (const { id } of silent.values()) this.removed.push(id);
     this.serviceCount = services.length + echoes;
     this.endpointCount = endpoints;
   }
@@ -164,20 +157,15 @@ export class Draft {
     return (known ?? this.ids.service.take()) as ServiceId;
   }
 
-  /** How many echoes more there are then. */
-  #setEcho(address: string, owner: Service | null): number {
+  /** Whether the address had none before. */
+  #nameEcho(address: string, heir: Heir): boolean {
     const former = this.names.echoes.get(address);
-    const { was, named, echoes, silent } = this.#next;
-    if (!owner) {
-      if (!former) return 0;
-      silent.set(address, former);
-      this.removed.push(former.id);
-      return -1;
-    }
-    echoes.set(address, { id: former?.id ?? this.#serviceId(echoName, address), owner });
-    const isHeir = former && was.get(owner)?.service === former.owner;
+    const { was, named } = this.#next;
+    const { owner } = heir;
+    heir.id = former?.id ?? this.#serviceId(echoName, address);
+    const isSame = former && (former.owner === owner || was.get(owner)?.service === former.owner);
     const isSaid = named.has(owner) && !this.#alike.has(owner);
-    if (former?.owner !== owner && !isHeir && !isSaid) this.changed.push(owner);
-    return former ? 0 : 1;
+    if (!isSame && !isSaid) this.changed.push(owner);
+    return !former;
   }
 }

@@ -1,63 +1,75 @@
 // Each virtual address has an echo, beside its lowest port and with its endpoints: a ping to it
 // reaches a real endpoint and comes back.
+import type { ServiceId } from "../kit/brand.js";
 import { defaultNetwork, type Service, serviceKey } from "../model/service.js";
 import type { Succession } from "./difference.js";
 
 /** Who answers a ping to an address, and the id of that. */
-export interface Echo<Id = number> {
-  readonly id: Id;
+export interface Echo {
+  readonly id: ServiceId;
   readonly owner: Service;
 }
+
+/** Who is to answer at an address whose services change; an id is given to it later. */
+export interface Heir {
+  id: ServiceId;
+  owner: Service;
+}
+const unnamed = -1 as ServiceId;
 
 /** In the default network the address itself, whose hash is known already. */
 export const echoAddress = (s: Service): string =>
   s.network === defaultNetwork ? s.address : `${s.network} ${s.address}`;
 
 /** The same on every node, whatever the order of the objects. */
-const lower = (a: Service, b: Service | null | undefined): Service => {
-  if (!b || a.port !== b.port) return !b || a.port < b.port ? a : b;
-  return serviceKey(a) < serviceKey(b) ? a : b;
-};
+const isLower = (a: Service, b: Service): boolean =>
+  a.port === b.port ? serviceKey(a) < serviceKey(b) : a.port < b.port;
 
-/** The owners of addresses whose services change; null: nobody is left. */
-export function echoOwners(
+class Heirs {
+  readonly byAddress = new Map<string, Heir>();
+  /** The one of the lowest port shall be it. */
+  offer(address: string, owner: Service): void {
+    const heir = this.byAddress.get(address);
+    if (!heir) this.byAddress.set(address, { id: unnamed, owner });
+    else if (isLower(owner, heir.owner)) heir.owner = owner;
+  }
+}
+
+/** By address, where services change; `silent`: addresses at which nobody is left. */
+export function echoHeirs(
   echoes: ReadonlyMap<string, Echo>,
   { come, was, gone }: Succession,
   services: readonly Service[],
-): Map<string, Service | null> {
-  const owners = new Map<string, Service | null>();
-  for (const service of come) {
-    const address = echoAddress(service);
-    owners.set(address, lower(service, owners.get(address)));
-  }
+): { heirs: Map<string, Heir>; silent: Map<string, Echo> } {
+  const heirs = new Heirs();
+  for (const service of come) heirs.offer(echoAddress(service), service);
   // Former owners that are still here count too; where one has left, everybody at its address does.
   const left = new Map<Service, Service | undefined>(gone.map((s) => [s, undefined]));
   for (const [service, old] of was) left.set(old, service);
-  for (const service of left.keys()) {
-    const address = echoAddress(service);
-    if (!owners.has(address)) owners.set(address, null);
+  const changed = new Set<string>();
+  for (const service of left.keys()) changed.add(echoAddress(service));
+  for (const address of fewer(heirs.byAddress, echoes).keys())
+    if (heirs.byAddress.has(address)) changed.add(address);
+  const unclear = new Map<string, Echo>();
+  for (const address of changed) {
+    const former = echoes.get(address);
+    if (!former) continue;
+    const heir = left.get(former.owner);
+    if (!left.has(former.owner)) heirs.offer(address, former.owner);
+    else if (heir?.port !== former.owner.port || echoAddress(heir) !== address)
+      unclear.set(address, former);
   }
-  const unclear = new Set<string>();
-  const unclearAddresses = new Set<string>();
-  const fewer = echoes.size < owners.size ? echoes : owners;
-  for (const address of fewer.keys()) {
-    const owner = owners.get(address);
-    const former = echoes.get(address)?.owner;
-    if (!former || owner === undefined) continue;
-    if (!left.has(former)) {
-      owners.set(address, lower(former, owner));
-      continue;
+  if (unclear.size > 0) {
+    const addresses = new Set<string>([...unclear.values()].map(({ owner }) => owner.address));
+    for (const service of services) {
+      if (!addresses.has(service.address)) continue;
+      const address = echoAddress(service);
+      if (unclear.has(address)) heirs.offer(address, service);
     }
-    const heir = left.get(former);
-    if (heir && heir.port === former.port && echoAddress(heir) === address) continue;
-    unclear.add(address);
-    unclearAddresses.add(former.address);
+    for (const address of unclear.keys()) if (heirs.byAddress.has(address)) unclear.delete(address);
   }
-  if (unclear.size === 0) return owners;
-  for (const service of services) {
-    if (!unclearAddresses.has(service.address)) continue;
-    const address = echoAddress(service);
-    if (unclear.has(address)) owners.set(address, lower(service, owners.get(address)));
-  }
-  return owners;
+  return { heirs: heirs.byAddress, silent: unclear };
 }
+
+const fewer = <V, W>(a: ReadonlyMap<string, V>, b: ReadonlyMap<string, W>) =>
+  a.size < b.size ? a : b;

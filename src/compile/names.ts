@@ -22,7 +22,7 @@ export interface Named {
 export interface Names {
   services: readonly Service[];
   named: Map<Service, Named>;
-  echoes: Map<string, Echo<ServiceId>>;
+  echoes: Map<string, Echo>;
   endpointCount: number;
   networks: string[];
   zones: string[];

@@ -1,5 +1,5 @@
 // What a draft names and gives back, one name after the other: for who keeps ids in a file.
-import type { EndpointId, ServiceId } from "../kit/brand.js";
+import type { EndpointId } from "../kit/brand.js";
 import type { Endpoint, Service } from "../model/service.js";
 import { nameOf } from "./difference.js";
 import type { Echo } from "./echoes.js";
@@ -12,9 +12,9 @@ export interface Next {
   /** What those were that follow somebody. */
   readonly was: Map<Service, Named>;
   readonly gone: readonly Named[];
-  readonly echoes: Map<string, Echo<ServiceId>>;
+  readonly echoes: Map<string, Echo>;
   /** Addresses that nobody answers any more. */
-  readonly silent: Map<string, Echo<ServiceId>>;
+  readonly silent: Map<string, Echo>;
   readonly networks: string[];
   zones: string[];
 }

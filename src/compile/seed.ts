@@ -1,22 +1,61 @@
 // FNV-1a, 64 bits (Fowler, Noll, Vo; draft-eastlake-fnv section 6) of a text's UTF-8, in two halves:
 // BigInt would cost a hundred times as much. The prime is 2^40 + 0x1b3.
+import type { Service } from "../model/service.js";
+
 const encoder = new TextEncoder();
-function isAscii(text: string): boolean {
-  let bits = 0;
-  for (let i = 0; i < text.length; i++) bits |= text.charCodeAt(i);
-  return bits < 0x80;
+const halves = new Uint32Array(2);
+const sum = new BigUint64Array(halves.buffer);
+let high = 0;
+let low = 0;
+
+function add(byte: number): void {
+  const mixed = low ^ byte;
+  // In halves again: products of 32 bits would be floating-point numbers.
+  const bottom = (mixed & 0xffff) * 0x1b3;
+  const top = (mixed >>> 16) * 0x1b3 + (bottom >>> 16);
+  high = (Math.imul(high, 0x1b3) + (top >>> 16) + (mixed << 8)) | 0;
+  low = (top << 16) | (bottom & 0xffff);
+}
+
+function addText(text: string): void {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) {
+      for (const byte of encoder.encode(text.slice(i))) add(byte);
+      return;
+    }
+    add(code);
+  }
+}
+
+function begin(): void {
+  high = 0xcbf29ce4 | 0;
+  low = 0x84222325 | 0;
+}
+
+function end(): bigint {
+  halves[0] = low;
+  halves[1] = high;
+  return sum[0] as bigint;
 }
 
 export function fnv1a64(text: string): bigint {
-  const bytes = isAscii(text) ? null : encoder.encode(text);
-  const length = bytes?.length ?? text.length;
-  let high = 0xcbf29ce4;
-  let low = 0x84222325;
-  for (let i = 0; i < length; i++) {
-    low = (low ^ (bytes ? (bytes[i] as number) : text.charCodeAt(i))) >>> 0;
-    const product = low * 0x1b3;
-    high = (Math.imul(high, 0x1b3) + Math.floor(product / 2 ** 32) + (low << 8)) >>> 0;
-    low = product >>> 0;
-  }
-  return (BigInt(high) << 32n) | BigInt(low);
+  begin();
+  addText(text);
+  return end();
+}
+
+/** Of a service's Maglev ring, equal on all nodes: of `namespace/name:portName/protocol/address`. */
+export function seedOf(s: Service): bigint {
+  begin();
+  addText(s.namespace);
+  addText("/");
+  addText(s.name);
+  addText(":");
+  addText(s.portName);
+  addText("/");
+  addText(s.protocol);
+  addText("/");
+  addText(s.address);
+  return end();
 }

@@ -57,13 +57,9 @@ export interface Service {
 
 export const defaultNetwork = "default";
 
-/** Identity over publishes and nodes: ids and Maglev seeds hang on it. */
+/** Identity over publishes: ids hang on it. */
 export const serviceKey = (s: Service): string =>
   `${s.namespace}/${s.name}:${s.portName}/${s.protocol}/${s.address}:${s.port}`;
-
-/** Seed text of a service's Maglev ring: equal on all nodes. */
-export const serviceIdentity = (s: Service): string =>
-  `${s.namespace}/${s.name}:${s.portName}/${s.protocol}/${s.address}`;
 
 /** For people: namespace/name:port. */
 export const serviceLabel = (s: Service): string => `${s.namespace}/${s.name}:${s.port}`;
