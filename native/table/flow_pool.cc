@@ -2,15 +2,17 @@
 
 #include <algorithm>
 
+#include "base/cpu.h"
+
 namespace nodeplane {
 namespace {
 
 constexpr uint32_t kGroupMax = 64;     // records of one epoch in limbo
 constexpr uint32_t kReclaimMax = 512;  // records per call
-constexpr uint32_t kCacheShare = 32;   // a worker's cache holds 2 chunks
+constexpr uint32_t kHeldShare = 48;    // a worker holds 3 chunks: 2 cached, 1 being read
 
 uint32_t chunk_of(uint32_t capacity, uint32_t workers) noexcept {
-  return std::clamp(capacity / (kCacheShare * workers), 1u, kPoolChunkMax);
+  return std::clamp(capacity / (kHeldShare * workers), 1u, kPoolChunkMax);
 }
 
 }  // namespace
@@ -20,15 +22,16 @@ FlowPool::FlowPool(FlowCold* cold, uint32_t capacity, uint32_t workers, Epochs& 
       capacity_(capacity),
       chunk_(chunk_of(capacity, workers)),
       epochs_(epochs),
-      workers_(new Worker[workers]),
-      chunks_(kRecordNone) {}
+      worker_count_(workers),
+      workers_(new Worker[workers]) {}
 
 uint32_t FlowPool::take(uint32_t worker) noexcept {
   Worker& w = workers_[worker];
-  if (__builtin_expect(w.count == 0, 0) && !refill(w)) {
+  if (__builtin_expect(w.count == 0, 0) && !refill(worker)) {
     reclaim(worker);
     if (w.count == 0) return kRecordNone;
   }
+  if (__builtin_expect(w.coming != kRecordNone, 1)) read_link(w);
   return w.cache[--w.count];
 }
 
@@ -38,26 +41,41 @@ void FlowPool::give(uint32_t worker, uint32_t record) noexcept {
   w.cache[w.count++] = record;
 }
 
-bool FlowPool::refill(Worker& w) noexcept {
-  uint64_t head = chunks_.load(std::memory_order_acquire);
-  while (static_cast<uint32_t>(head) != kRecordNone) {
-    const uint32_t first = static_cast<uint32_t>(head);
+// A chunk's first record, or kRecordNone.
+uint32_t FlowPool::pop(const FlowCold* cold, std::atomic<uint64_t>& chunks) noexcept {
+  uint64_t head = chunks.load(std::memory_order_acquire), want;
+  do {
+    if (static_cast<uint32_t>(head) == kRecordNone) return kRecordNone;
     // May be read while somebody else already uses the record: then the tag has moved on.
-    const uint32_t next = cold_[first].back.load(std::memory_order_relaxed);
-    const uint64_t want = ((head >> 32) + 1) << 32 | next;
-    if (!chunks_.compare_exchange_weak(head, want, std::memory_order_acq_rel,
-                                       std::memory_order_acquire)) {
-      continue;
-    }
-    for (uint32_t r = first; r != kRecordNone; r = cold_[r].next.load(std::memory_order_relaxed)) {
-      w.cache[w.count++] = r;
-    }
-    return true;
+    const uint32_t next = cold[static_cast<uint32_t>(head)].back.load(std::memory_order_relaxed);
+    want = ((head >> 32) + 1) << 32 | next;
+  } while (!chunks.compare_exchange_weak(head, want, std::memory_order_acq_rel,
+                                         std::memory_order_acquire));
+  return static_cast<uint32_t>(head);
+}
+
+// One record more of the chunk that comes next. The one behind it will be there when it is asked for.
+void FlowPool::read_link(Worker& w) noexcept {
+  w.read[w.read_count++] = w.coming;
+  w.coming = cold_[w.coming].next.load(std::memory_order_relaxed);
+  if (w.coming != kRecordNone) prefetch_to_write(cold_ + w.coming);
+}
+
+bool FlowPool::refill(uint32_t worker) noexcept {
+  Worker& w = workers_[worker];
+  if (w.read_count == 0 && w.coming == kRecordNone) w.coming = pop(cold_, w.chunks);
+  if (w.coming == kRecordNone && w.read_count == 0 &&
+      unused_.load(std::memory_order_relaxed) < capacity_) {
+    const uint32_t from = unused_.fetch_add(chunk_, std::memory_order_relaxed);
+    for (uint32_t r = std::min(from + chunk_, capacity_); r > from; --r) w.cache[w.count++] = r - 1;
+    if (w.count != 0) return true;
   }
-  if (unused_.load(std::memory_order_relaxed) >= capacity_) return false;
-  const uint32_t from = unused_.fetch_add(chunk_, std::memory_order_relaxed);
-  if (from >= capacity_) return false;
-  for (uint32_t r = std::min(from + chunk_, capacity_); r > from; --r) w.cache[w.count++] = r - 1;
+  for (uint32_t i = 1; i < worker_count_ && w.coming == kRecordNone && w.read_count == 0; ++i)
+    w.coming = pop(cold_, workers_[(worker + i) % worker_count_].chunks);
+  while (w.coming != kRecordNone) read_link(w);
+  while (w.read_count != 0) w.cache[w.count++] = w.read[--w.read_count];
+  if (w.count == 0) return false;
+  w.coming = pop(cold_, w.chunks);
   return true;
 }
 
@@ -70,13 +88,12 @@ void FlowPool::spill(Worker& w) noexcept {
   const uint32_t first = w.cache[0];
   w.count -= chunk_;
   std::copy(w.cache + chunk_, w.cache + chunk_ + w.count, w.cache);
-  uint64_t head = chunks_.load(std::memory_order_relaxed);
-  uint64_t want;
+  uint64_t head = w.chunks.load(std::memory_order_relaxed), want;
   do {
     cold_[first].back.store(static_cast<uint32_t>(head), std::memory_order_relaxed);
     want = ((head >> 32) + 1) << 32 | first;
-  } while (!chunks_.compare_exchange_weak(head, want, std::memory_order_release,
-                                          std::memory_order_relaxed));
+  } while (!w.chunks.compare_exchange_weak(head, want, std::memory_order_release,
+                                           std::memory_order_relaxed));
 }
 
 void FlowPool::retire(uint32_t worker, uint32_t record) noexcept {

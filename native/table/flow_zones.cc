@@ -7,7 +7,7 @@ namespace nodeplane {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr uint32_t kLotMax = 64;
+constexpr uint32_t kLotMax = 256;
 constexpr uint32_t kHeldShare = 32;  // a worker holds up to two lots of a zone
 
 uint32_t lot_of(uint32_t capacity, uint32_t workers, uint32_t zones) noexcept {

@@ -57,7 +57,11 @@ template <class F>
 struct Revived {
   static constexpr uint32_t kIds = 4096, kGeneration = 9;
   explicit Revived(const Remains<F>& remains, Time now = kTestStart, uint32_t workers = 1)
-      : born(kIds, 1), ports(workers, 1024, 60000), table(remains.table(epochs, workers)) {
+      : Revived(remains, now, workers, remains.records().capacity) {}
+  Revived(const Remains<F>& remains, Time now, uint32_t workers, uint32_t capacity)
+      : born(kIds, 1),
+        ports(workers, 1024, 60000),
+        table(remains.table(epochs, workers, capacity)) {
     restore(now);
   }
   Revived(const Remains<F>& remains, HashKind kind, HashSeed seed)
