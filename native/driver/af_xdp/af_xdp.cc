@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "driver/af_xdp/link.h"
+#include "driver/af_xdp/napi.h"
 #include "driver/af_xdp/program.h"
 #include "driver/af_xdp/socket.h"
 #include "driver/af_xdp/xdp_take.h"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr uint32_t kRingMin = 64, kRingMax = 1 << 16;           // entries
 constexpr uint32_t kTakeDefault = 1 << 18, kTakeMax = 1 << 23;  // rows
+constexpr uint32_t kDeferDefault = 20, kDeferMax = 1000;        // us
 constexpr uint32_t kEtherAndTags = 14 + 2 * 4;                  // bytes before the IP packet, QinQ
 
 struct Settings {
@@ -25,6 +27,7 @@ struct Settings {
   Sockets::Options sockets;
   bool services = false;
   uint32_t take_max = kTakeDefault;
+  uint32_t defer_us = 0;
 };
 
 // Reads options by key, keeping the first mistake.
@@ -88,6 +91,9 @@ bool read_settings(const PortSpec& spec, Settings* settings, std::string* error)
   sockets.tx_budget = reader.number("txBudget", 0, 32, kRingMax, false);
   settings->services = reader.choice("take", {"all", "services"}) == 1;
   settings->take_max = reader.number("takeMax", kTakeDefault, 1, kTakeMax, false);
+  // What a shared interface has of its own stays as it is.
+  const uint32_t otherwise = settings->services ? 0 : kDeferDefault;
+  settings->defer_us = reader.number("deferUs", otherwise, 0, kDeferMax, false);
   if (!reader.failed() && mode == 2 && sockets.copy == CopyMode::kZeroCopy) {
     *error = "mode generic has no zero-copy";
     return false;
@@ -153,6 +159,7 @@ class AfXdpPort final : public Port {
   AfXdpPort() = default;
   // The program goes first: nothing is received any more when the sockets close.
   ~AfXdpPort() override {
+    deferral_.reset();
     program_.reset();
     sockets_.reset();
     if (lock_ >= 0) close(lock_);
@@ -182,6 +189,7 @@ class AfXdpPort final : public Port {
  private:
   bool open_mode(Mode mode, FrameArena& arena, std::string* error);
   void describe(const std::string& why_not_native);
+  void defer();
 
   Settings settings_;
   Link link_;
@@ -194,6 +202,7 @@ class AfXdpPort final : public Port {
   bool attach_later_ = false;
   std::unique_ptr<Program> program_;
   std::unique_ptr<Sockets> sockets_;
+  std::unique_ptr<Deferral> deferral_;
 };
 
 bool AfXdpPort::open(const PortSpec& spec, FrameArena& arena, std::string* error) {
@@ -226,8 +235,14 @@ bool AfXdpPort::open(const PortSpec& spec, FrameArena& arena, std::string* error
   caps_.mtu = spec.mtu != 0 ? spec.mtu : link_.mtu;
   caps_.unknown_partial = true;
   std::memcpy(caps_.mac, link_.mac, sizeof caps_.mac);
+  defer();
   describe(reasons);
   return true;
+}
+
+// A veth has its NAPI once it has a program, or has one left over.
+void AfXdpPort::defer() {
+  if (settings_.defer_us != 0) deferral_ = Deferral::open(link_.index, settings_.defer_us * 1000);
 }
 
 bool AfXdpPort::open_mode(Mode mode, FrameArena& arena, std::string* error) {
@@ -266,6 +281,8 @@ void AfXdpPort::describe(const std::string& why_not_native) {
     caps_.description += ", " +
                          std::to_string(sockets_->tx_budget() != 0 ? sockets_->tx_budget() : 32) +
                          " per send";
+  if (deferral_)
+    caps_.description += ", NAPI deferred " + std::to_string(settings_.defer_us) + " us";
   if (left_over_.fd >= 0)
     caps_.description +=
         ", replaced a left-over program (id " + std::to_string(left_over_.id) + ")";

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "af_xdp_kit.h"
+#include "driver/af_xdp/napi.h"
 
 namespace nodeplane {
 namespace {
@@ -62,6 +63,37 @@ TEST(AfXdp, AutoIsNativeOnVethAndCopies) {
   RawSocket peer(wire.peer, "np1");
   ASSERT_TRUE(peer.send(numbered(7)));
   EXPECT_EQ(receive_all(kit, *port, 1).size(), 1u);
+}
+
+TEST(AfXdp, DefersNapiAndPutsItBack) {
+  NEEDS_AF_XDP();
+  PortKit kit;
+  Wire wire(1, "ethtool -K np0 gro on");  // NAPI with and without a program
+  const auto napi = [&wire] {
+    InNetNs in(wire.node);
+    return af_xdp::Deferral::read(static_cast<int>(if_nametoindex("np0")));
+  };
+  const std::vector<af_xdp::Deferral::Napi> before = napi();
+  if (before.empty()) GTEST_SKIP() << "this kernel does not tell of NAPI";
+  for (const char* us : {"20", "7", "0"}) {
+    std::map<std::string, std::string> options;
+    if (std::string(us) != "20") options["deferUs"] = us;  // that is the default
+    auto [port, error] = open_in(wire.node, *kit.arena, options);
+    ASSERT_NE(port, nullptr) << error;
+    const bool says = port->caps().description.find(std::string("NAPI deferred ") + us + " us") !=
+                      std::string::npos;
+    EXPECT_EQ(says, std::string(us) != "0") << port->caps().description;
+    const std::vector<af_xdp::Deferral::Napi> now = napi();
+    ASSERT_EQ(now.size(), before.size());
+    EXPECT_EQ(now[0].flush_timeout, 1000 * std::stoull(us));
+    EXPECT_EQ(now[0].defer_hard_irqs, says ? 1u : 0u);
+    port.reset();
+    EXPECT_EQ(napi()[0].flush_timeout, before[0].flush_timeout);
+    EXPECT_EQ(napi()[0].defer_hard_irqs, before[0].defer_hard_irqs);
+  }
+  auto [port, error] = open_in(wire.node, *kit.arena, {{"take", "services"}});
+  ASSERT_NE(port, nullptr) << error;
+  EXPECT_EQ(napi()[0].flush_timeout, before[0].flush_timeout) << "a shared interface keeps its own";
 }
 
 TEST(AfXdp, WithoutNeedWakeupItStillSends) {
