@@ -10,7 +10,7 @@ import { restart } from "../../bench/restart.js";
 import { veth } from "../../bench/veth.js";
 import { vethBulk } from "../../bench/veth_bulk.js";
 import { vethConnections } from "../../bench/veth_connections.js";
-import { needsRoot } from "../../bench/veth_peers.js";
+import { missing, missingPrograms, needsRoot } from "../../bench/veth_peers.js";
 import { command } from "../kit/root.js";
 
 const skip = needsRoot() ?? false;
@@ -22,19 +22,23 @@ async function ask(t: Test, question: Question): Promise<Report> {
   const report = await question.run({ isFull: false, rounds: 1, progress: () => {} });
   t.equal(report.question, question.name);
   for (const c of report.cases) {
-    if ("skipped" in c) t.match(c.skipped, /not installed|pairs of samples/, c.skipped);
-    else t.ok(Number.isFinite(c.median) && c.samples.length === 1, JSON.stringify(c));
+    if ("skipped" in c) {
+      t.match(c.skipped, /not installed|pairs of samples/);
+      if (without.has(c.subject)) t.comment(`${c.subject} is skipped: ${c.skipped}`);
+    } else t.ok(Number.isFinite(c.median) && c.samples.length === 1, JSON.stringify(c));
   }
   t.same(own(), [], "no namespace is left");
   return report;
 }
 
-/** Subjects with a figure above zero, or skipped for what is not installed. */
+const without = new Map<string, string>(missingPrograms());
+
+/** Subjects with a figure above zero, if what they need is installed. */
 function has(t: Test, report: Report, unit: string, subjects: readonly string[]): void {
   for (const subject of subjects) {
     const found = report.cases.filter((c) => c.subject === subject);
     const works = found.some((c) => "unit" in c && c.unit === unit && c.median > 0);
-    t.ok(works || found.some((c) => "skipped" in c), `${subject}: ${unit}`);
+    t.equal(works, !without.has(subject), `${subject}: ${unit}`);
   }
 }
 
@@ -52,13 +56,16 @@ t.test("bench af_xdp", { skip }, async (t) => {
 
 t.test("bench veth_connections", { skip }, async (t) => {
   const report = await ask(t, vethConnections);
-  if (report.cases.length > 1)
-    has(t, report, "connections/s", ["nftables", "iptables", "af_xdp", "af_packet"]);
+  const why = missing(["nginx", "ab"]);
+  if (why) t.match(report.cases, [{ skipped: why }]);
+  else has(t, report, "connections/s", ["nftables", "iptables", "af_xdp", "af_packet"]);
 });
 
 t.test("bench veth_bulk", { skip }, async (t) => {
   const report = await ask(t, vethBulk);
-  if (report.cases.length > 1) has(t, report, "Gbit/s", ["nftables", "af_xdp", "af_packet", "tap"]);
+  const why = missing(["iperf3"]);
+  if (why) t.match(report.cases, [{ skipped: why }]);
+  else has(t, report, "Gbit/s", ["nftables", "af_xdp", "af_packet", "tap"]);
 });
 
 t.test("bench restart", { skip }, async (t) => {
