@@ -1,6 +1,6 @@
 // What memif ports say of each other and of the rest. Works on drafts, as references.ts does.
 import { resolve } from "node:path";
-import type { Draft, Say } from "./parse.js";
+import type { Draft, Say } from "./draft.js";
 import { memifRingDefault, modes, type PortConfig } from "./schema.js";
 
 const code = "config_reference";

@@ -4,8 +4,8 @@ import type { Model } from "../model/model.js";
 import type { Port, Route } from "../model/port.js";
 import type { Service } from "../model/service.js";
 import type { Settings } from "../model/settings.js";
+import type { Config, Draft } from "./draft.js";
 import { socketAt } from "./memif.js";
-import type { Config, Draft } from "./parse.js";
 import { portOfGateway } from "./references.js";
 import { driverKeys, type PortConfig } from "./schema.js";
 

@@ -5,17 +5,15 @@ import type { ErrorCode } from "../gen/errors.js";
 import type { Problem } from "../kit/error.js";
 import { err, ok, type Result } from "../kit/result.js";
 import { baseOf } from "./base.js";
+import type { Draft, Say } from "./draft.js";
 import { checkReferences } from "./references.js";
 import {
   manifestsSchema,
-  type NeighbourConfig,
   nameSchema,
   neighbourSchema,
   nodeSchema,
-  type PortConfig,
   portSchema,
   portsMax,
-  type RouteConfig,
   rootKeys,
   routeSchema,
   type SectionName,
@@ -28,23 +26,6 @@ import { kindOf, type Path, parseYaml, placeless, type Text } from "./yaml.js";
 /** A larger configuration is a mistake: services come from manifests. Bytes. */
 export const configBytesMax = 4 << 20;
 
-/** What was read so far: null stands for a list item with mistakes. */
-export interface Draft {
-  name: string;
-  ports: (PortConfig | null)[];
-  routes: (RouteConfig | null)[];
-  neighbours: (NeighbourConfig | null)[];
-  node: z.output<typeof nodeSchema>;
-  manifests: string[];
-  sections: Sections;
-}
-
-export interface Config extends Draft {
-  ports: PortConfig[];
-  routes: RouteConfig[];
-  neighbours: NeighbourConfig[];
-}
-
 /** A configuration as far as it could be read; it may be used as Config when problems is empty. */
 export interface Reading {
   readonly draft: Draft;
@@ -52,7 +33,6 @@ export interface Reading {
   /** A further mistake, found by a later reader. */
   readonly say: Say;
 }
-export type Say = (path: Path, message: string, code?: ErrorCode) => void;
 
 const unknownKey = "unknown key";
 

@@ -12,8 +12,8 @@ import {
   prefixHolds,
 } from "../kit/ip.js";
 import { defaultZone } from "../model/settings.js";
+import type { Draft, Say } from "./draft.js";
 import { checkMemif, modeProblem } from "./memif.js";
-import type { Draft, Say } from "./parse.js";
 import { driverKeys, type PortConfig } from "./schema.js";
 
 const code = "config_reference";

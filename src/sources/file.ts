@@ -2,14 +2,9 @@
 import { type Dirent, promises as fs } from "node:fs";
 import { dirname, extname, join, resolve } from "node:path";
 import { baseOf } from "../config/base.js";
+import type { Config } from "../config/draft.js";
 import { modelOf } from "../config/model.js";
-import {
-  type Config,
-  parseConfigText,
-  type Reading,
-  readConfig,
-  readConfigObject,
-} from "../config/parse.js";
+import { parseConfigText, type Reading, readConfig, readConfigObject } from "../config/parse.js";
 import { parseYaml, placeless, type Text } from "../config/yaml.js";
 import { endpointMax, serviceMax } from "../gen/layout.js";
 import { messageOf, type Problem, sortProblems } from "../kit/error.js";

@@ -1,6 +1,6 @@
 // DSA work queues as Intel's library tells them (accel-config, libaccel_config.h 3.5).
 import koffi, { type LibraryHandle } from "koffi";
-import type { DsaFacts, DsaRoots } from "./dsa.js";
+import type { DsaFacts, DsaRoots } from "./dsa_facts.js";
 import { read } from "./machine.js";
 
 const soname = "libaccel-config.so.1";

@@ -1,7 +1,8 @@
 // Configurations that are right, as models; and the smallest fields.
 import t from "tap";
+import type { Config } from "../../src/config/draft.js";
 import { modelOf } from "../../src/config/model.js";
-import { type Config, parseConfig } from "../../src/config/parse.js";
+import { parseConfig } from "../../src/config/parse.js";
 import { parseDuration } from "../../src/kit/clock.js";
 import type { Model } from "../../src/model/model.js";
 import { defaultTimers } from "../../src/model/settings.js";

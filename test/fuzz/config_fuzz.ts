@@ -4,8 +4,9 @@
 import { parseArgs } from "node:util";
 import { IdDirectory } from "../../src/compile/ids.js";
 import { compile } from "../../src/compile/tables.js";
+import type { Config } from "../../src/config/draft.js";
 import { modelOf } from "../../src/config/model.js";
-import { type Config, parseConfig } from "../../src/config/parse.js";
+import { parseConfig } from "../../src/config/parse.js";
 import { parseYaml } from "../../src/config/yaml.js";
 import { formatProblem, type Problem } from "../../src/kit/error.js";
 import { servicesOf } from "../../src/sources/manifests.js";
