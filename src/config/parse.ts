@@ -58,6 +58,8 @@ export function tell(
       );
       const wanted = issue.expected === "array" ? "a list" : "a map";
       say(path, found === undefined ? "is required" : `must be ${wanted}, not ${kindOf(found)}`);
+    } else if (issue.code === "invalid_key") {
+      for (const { message } of issue.issues) say(path, message);
     } else say(path, issue.message);
   }
 }

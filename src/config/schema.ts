@@ -209,7 +209,7 @@ export const sections = {
     survive: oneOf("crash", "restart", "never").default("crash"),
     file: path.optional(),
     timers: timers.prefault({}),
-    zones: z.record(z.string(), zone).default({}),
+    zones: z.record(name, zone).default({}),
   }),
   tcp: z.strictObject({ pickup: flag.default(true) }),
   services: z.strictObject({ hashFields: oneOf(...hashFields).default("5-tuple") }),

@@ -199,6 +199,13 @@ const bad: [string, string, string[]][] = [
     ],
   ],
   [
+    "zones' names",
+    `${two}flows: { zones: { "a\\e[2J": { network: default } } }\n`,
+    [
+      'f.yaml:4:29: flows.zones.a\\u001b[2J: must be a name of letters, digits, ".", "_" and "-", at most 63 long',
+    ],
+  ],
+  [
     "zones",
     `${two}flows:
   zones:
