@@ -85,9 +85,13 @@ async function bench(names: readonly string[], options: Options): Promise<void> 
   if (reports.some((r) => r.cases.length === 0)) throw new Failed();
 }
 
-function wholeNumber(text: string): number {
-  const n = Number(text);
-  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError("It must be a whole number.");
+/** Far more than an interval needs. */
+const roundsMax = 100_000;
+
+function rounds(text: string): number {
+  const n = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (n < 1 || n > roundsMax)
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${roundsMax}.`);
   return n;
 }
 
@@ -102,7 +106,7 @@ export const addBench: AddCommand = (program) => {
     .option("--report <dir>", "a page with tables and charts, every sample as JSON, charts as SVG")
     .option("--from <file>", "the page of an earlier run's JSON; nothing is measured")
     .option("--full", "every case and more samples")
-    .option("--rounds <n>", "so many samples of each case; 1: a short one", wholeNumber)
+    .option("--rounds <n>", "so many samples of each case; 1: a short one", rounds)
     .addHelpText("after", `\nQuestions:\n${list}`)
     .action(action(bench));
 };

@@ -211,6 +211,11 @@ t.test("the command line", async (t) => {
   t.match(made, { status: 0, stdout: "", stderr: /written: .*index\.html/ });
   t.match(readFileSync(join(folder, "page/index.html"), "utf8"), /From earlier\.json/);
   t.match(bench("--from", file), { status: 2, stderr: /--from FILE .* needs --report/ });
+  for (const rounds of ["0", "1e3", "100001"])
+    t.match(bench("path", "--rounds", rounds), {
+      status: 2,
+      stderr: /'--rounds <n>' .* whole number from 1 to 100000/,
+    });
   t.match(bench("--report", join(file, "x"), "path"), {
     status: 1,
     stderr: /cannot be written/,
