@@ -7,7 +7,7 @@
 
 namespace nodeplane {
 
-// The laps of bench copy: new CopyLap(options); the options are those of src/runtime/native.ts.
+// The laps of bench copy: new CopyLap(options); the options are those of src/runtime/native_lap.ts.
 // receive and send wait for their lap, a few milliseconds.
 class CopyLapObject : public Napi::ObjectWrap<CopyLapObject> {
  public:

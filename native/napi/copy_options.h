@@ -5,7 +5,7 @@
 
 namespace nodeplane {
 
-// A NativeCopy of src/runtime/native.ts. Throws when it is none.
+// A NativeCopy of src/runtime/native_plane.ts. Throws when it is none.
 CopyOptions copy_options_of(const Napi::Object& o);
 
 }  // namespace nodeplane

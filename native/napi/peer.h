@@ -8,7 +8,7 @@
 namespace nodeplane {
 
 // The outside of a port, for benchmarks, tests, the demo and memif-echo: new Peer(options). The
-// options are those of src/runtime/native.ts.
+// options are those of src/runtime/native_peer.ts.
 class PeerObject : public Napi::ObjectWrap<PeerObject> {
  public:
   static Napi::Function define(Napi::Env env);

@@ -7,7 +7,7 @@
 
 namespace nodeplane {
 
-// A NativePortSpec of src/runtime/native.ts. Throws when it is none.
+// A NativePortSpec of src/runtime/native_plane.ts. Throws when it is none.
 PortSpec port_spec_of(const Napi::Object& o);
 
 }  // namespace nodeplane
