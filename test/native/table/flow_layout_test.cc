@@ -1,4 +1,5 @@
-// The offsets that docs/flow_table.md tells. A change there is a change here, and of kFlowLayout.
+// The offsets that docs/flow_table.md tells (test/scripts/flow_table.test.ts compares the two). A change
+// there is a change here, and of kFlowLayout.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -29,6 +30,7 @@ static_assert(offsetof(SideV4, packets) == 48 && offsetof(SideV6, packets) == 96
 static_assert(offsetof(SideV4, bytes) == 56 && offsetof(SideV6, bytes) == 104);
 
 static_assert(offsetof(FlowCold, state) == 0 && offsetof(FlowCold, hash) == 4);
+static_assert(offsetof(FlowCold, hash[1]) == 8);
 static_assert(offsetof(FlowCold, service) == 12 && offsetof(FlowCold, endpoint) == 16);
 static_assert(offsetof(FlowCold, snat_grant) == 20);
 static_assert(offsetof(FlowCold, zone) == 24 && offsetof(FlowCold, list) == 25);
