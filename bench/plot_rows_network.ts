@@ -57,7 +57,7 @@ export const networkLines: readonly LineRow[] = [
     line: (c: Measured) =>
       c.unit === unit &&
       c.parameters.packets === packets &&
-      !c.parameters.sink &&
+      !c.parameters.deferred &&
       (i === 2 || c.parameters.flows === 10_000)
         ? vethLine(c)
         : undefined,
@@ -80,7 +80,7 @@ export const networkLines: readonly LineRow[] = [
     xLabel: "services",
     isLogX: true,
     yLabel: unit,
-    line: (c: Measured) => (c.unit === unit ? vethLine(c) : undefined),
+    line: (c: Measured) => (c.unit === unit && !c.parameters.deferred ? vethLine(c) : undefined),
   })),
   {
     question: "restart",

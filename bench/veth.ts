@@ -1,21 +1,15 @@
 // bench veth: a node between a client and its endpoints, by the kernel's ways and by ours. For all
 // the same generator and sink (veth_peer.ts), one core for the node, the other for all else.
 import type { Goal } from "./goal.js";
-import type { Measured, Parameters, Skipped } from "./report.js";
+import type { Measured, Skipped } from "./report.js";
 import type { Comparison } from "./veth_compare.js";
 import { type Entry, find } from "./veth_entry.js";
+import { type Kind, machineCost, mpps, type Plan, perCpu, planOf } from "./veth_kinds.js";
 import { deferNode, deferSink } from "./veth_net.js";
-import { each, type Group, type SeriesPlan, seriesQuestion, serviceCounts } from "./veth_series.js";
-import { isBare, isKernel, type SampleWish } from "./veth_subjects.js";
+import { type Group, seriesQuestion } from "./veth_series.js";
+import { isBare, isKernel } from "./veth_subjects.js";
 
 const common = { family: 4, workers: 1, bytes: 64 };
-/** Packets per second of latency: few enough for every subject to keep up with. */
-const calmRate = 20_000;
-const calmFlows = 1_000;
-/** More than the fastest makes in a sample, so that none comes twice. */
-const newFlows = 400_000;
-/** Of the goals. */
-const goalFlows = 10_000;
 /** What has no goal is measured in every so many-th round. */
 const seldom = 8;
 const deferredEvery = 2;
@@ -23,82 +17,6 @@ const deferredEvery = 2;
 const establishedGoal = 1.5;
 const newGoal = 3;
 const flatGoal = 0.9;
-
-const mpps = "Mpps";
-const perCpu = "Mpps per CPU second";
-const machineCost = "ns machine CPU/packet";
-const latencies = ["us p50", "us p99"];
-
-/** A kind of samples. */
-interface Kind {
-  readonly key: string;
-  readonly parameters: Parameters;
-  wish(round: number): SampleWish;
-  /** Whose NAPI looks by a timer (veth_net.ts): the sink's, or the node's, too. */
-  readonly deferred?: "sink" | "both";
-  readonly isNew?: boolean;
-  readonly figures: readonly string[];
-}
-
-interface Plan extends SeriesPlan {
-  readonly established: Kind;
-  /** The same with fewer flows, in the full form. */
-  readonly fewer: Kind | undefined;
-  readonly sinkDeferred: Kind;
-  readonly bothDeferred: Kind | undefined;
-  readonly new: Kind;
-  readonly latency: Kind;
-  /** New flows are measured where there are at least so many services. */
-  readonly newFrom: number;
-}
-
-function planOf(isFull: boolean, isShort: boolean): Plan {
-  const counts = serviceCounts(isFull, isShort);
-  const pace = isShort ? { warmMs: 60, sampleMs: 60 } : { warmMs: 60, sampleMs: 120 };
-  const established = (flows: number, deferred?: "sink" | "both"): Kind => ({
-    key: `established ${flows} ${deferred}`,
-    parameters: { packets: "established", ...(deferred ? { deferred } : {}), flows },
-    wish: () => ({ flows, ...pace }),
-    figures: [mpps, perCpu, machineCost],
-    ...(deferred ? { deferred } : {}),
-  });
-  return {
-    wishes: [
-      ...each("forwarding", [0]),
-      ...each("xdp_redirect", [0]),
-      ...each("af_xdp_forward", [0]),
-      ...each("nftables", counts),
-      ...each("iptables", isFull || isShort ? counts : [1_000]),
-      ...each("af_xdp", counts),
-      ...each("af_packet", isFull || isShort ? counts : [1_000]),
-    ],
-    established: established(goalFlows),
-    fewer: isFull ? established(1_000) : undefined,
-    sinkDeferred: established(goalFlows, "sink"),
-    bothDeferred: isFull || isShort ? established(goalFlows, "both") : undefined,
-    new: {
-      key: "new",
-      parameters: { packets: "new flow each", flows: newFlows },
-      // Nothing is known yet when the interval begins, but that the generator is on its way.
-      wish: (round) => ({
-        flows: newFlows,
-        firstFlow: (1 + (round % 64)) * newFlows,
-        ...pace,
-        warmMs: 30,
-      }),
-      isNew: true,
-      figures: [mpps, perCpu],
-    },
-    latency: {
-      key: "latency",
-      parameters: { packets: "established", flows: calmFlows, rate: calmRate },
-      wish: () => ({ flows: calmFlows, packetsPerSecond: calmRate, ...pace }),
-      figures: latencies,
-    },
-    newFrom: isFull || isShort ? 1 : 1_000,
-    secondsMax: isFull ? 300 : 40,
-  };
-}
 
 function defer({ subject }: Entry, { deferred }: Kind, isOn: boolean): void {
   if (deferred) deferSink(subject.net, isOn);

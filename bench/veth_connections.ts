@@ -3,15 +3,17 @@ import type { Goal } from "./goal.js";
 import type { Measured, Skipped } from "./report.js";
 import type { Comparison } from "./veth_compare.js";
 import { type Entry, find } from "./veth_entry.js";
+import { deferNode } from "./veth_net.js";
 import { runTimes } from "./veth_peer.js";
 import { each, type Group, type SeriesPlan, seriesQuestion, serviceCounts } from "./veth_series.js";
 import { concurrency, Web } from "./veth_web.js";
 
-const goal = 1;
+const goalRatio = 1;
 /** What has no goal is measured in every so many-th round. */
 const seldom = 4;
 type Servers = Map<Entry, Web>;
 const key = "connections";
+const deferredKey = `${key} deferred`;
 const perSecond = "connections/s";
 const cost = "us node CPU/connection";
 const figures = [perSecond, "us p50", "us p99", cost] as const;
@@ -55,20 +57,45 @@ async function visit(entry: Entry, web: Web, requests: number, at: string): Prom
 interface Match {
   readonly ours: Entry;
   readonly theirs: Entry;
-  /** Of our samples: they are told apart by what they were taken beside. */
-  readonly key: string;
+  /** Samples are told apart by what they were taken beside. */
+  readonly keys: { readonly ours: string; readonly theirs: string };
+  /** The NAPI of their node looks by a timer, as ours does. */
+  readonly isDeferred: boolean;
   readonly goal?: Goal;
 }
 
 function matchesOf(entries: readonly Entry[]): Match[] {
-  return entries.flatMap((theirs) => {
+  return entries.flatMap((theirs): Match[] => {
     const { name, services } = theirs.subject;
     const ours = find(entries, "af_xdp", services);
     if (!ours || (name !== "nftables" && name !== "iptables")) return [];
-    if (name === "iptables") return [{ ours, theirs, key: `${key} beside iptables` }];
-    return [{ ours, theirs, key, ...(services >= 1_000 ? { goal: { atLeast: goal } } : {}) }];
+    const match = (keys: Match["keys"], isDeferred = false): Match => ({
+      ours,
+      theirs,
+      keys,
+      isDeferred,
+    });
+    if (name === "iptables") return [match({ ours: `${key} beside iptables`, theirs: key })];
+    const hasGoal = services >= 1_000;
+    return [
+      {
+        ...match({ ours: key, theirs: key }),
+        ...(hasGoal ? { goal: { atLeast: goalRatio } } : {}),
+      },
+      match({ ours: `${key} beside ${deferredKey}`, theirs: deferredKey }, true),
+    ];
   });
 }
+
+type Step = () => Promise<void>;
+
+const deferring =
+  ({ subject: { net } }: Entry, step: Step) =>
+  async () => {
+    deferNode(net, true);
+    await step();
+    deferNode(net, false);
+  };
 
 function groupsOf(entries: readonly Entry[], servers: Servers, requests: number): Group[] {
   const step = (entry: Entry, at: string) => () =>
@@ -77,10 +104,13 @@ function groupsOf(entries: readonly Entry[], servers: Servers, requests: number)
     ({ subject: { name } }) => name === "forwarding" || name === "af_packet",
   );
   return [
-    ...matchesOf(entries).map((m) => ({
-      every: m.goal ? 1 : seldom,
-      steps: [step(m.theirs, key), step(m.ours, m.key)],
-    })),
+    ...matchesOf(entries).map(({ ours, theirs, keys, isDeferred, goal }) => {
+      const their = step(theirs, keys.theirs);
+      return {
+        every: goal ? 1 : seldom,
+        steps: [isDeferred ? deferring(theirs, their) : their, step(ours, keys.ours)],
+      };
+    }),
     ...others.map((entry) => ({ every: seldom, steps: [step(entry, key)] })),
   ];
 }
@@ -88,18 +118,26 @@ function groupsOf(entries: readonly Entry[], servers: Servers, requests: number)
 const common = { family: 4, workers: 1, concurrency };
 
 const compare = (entries: readonly Entry[]): Comparison[] =>
-  matchesOf(entries).map((m) => ({
-    subject: `af_xdp / ${m.theirs.subject.name}`,
-    parameters: { services: m.ours.subject.services, ...common },
-    ours: { entry: m.ours, key: m.key },
-    theirs: { entry: m.theirs, key },
-    figures: { [perSecond]: m.goal, "us p50": undefined, "us p99": undefined, [cost]: undefined },
+  matchesOf(entries).map(({ ours, theirs, keys, isDeferred, goal }) => ({
+    subject: `af_xdp / ${theirs.subject.name}`,
+    parameters: {
+      services: ours.subject.services,
+      ...(isDeferred ? { deferred: "node" } : {}),
+      ...common,
+    },
+    ours: { entry: ours, key: keys.ours },
+    theirs: { entry: theirs, key: keys.theirs },
+    figures: { [perSecond]: goal, "us p50": undefined, "us p99": undefined, [cost]: undefined },
   }));
 
 const casesOf = (entries: readonly Entry[]): (Measured | Skipped)[] =>
   entries.flatMap((entry) =>
-    figures.flatMap((figure) =>
-      entry.cases(key, figure, { services: entry.subject.services, ...common }),
+    [key, deferredKey].flatMap((at) =>
+      figures.flatMap((figure) => {
+        const { services } = entry.subject;
+        const deferred = at === deferredKey ? { deferred: "node" } : {};
+        return entry.cases(at, figure, { services, ...deferred, ...common });
+      }),
     ),
   );
 

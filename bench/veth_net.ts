@@ -161,6 +161,13 @@ const equal = ({ realTime, nice }: Priority): string[] =>
   realTime > 0 ? ["chrt", "-r", "-p", String(realTime)] : ["renice", "-n", String(nice), "-p"];
 const above = ({ realTime }: Priority): string[] => ["chrt", "-f", "-p", String(realTime + 1)];
 
+const prioritize = (pid: number, [program, ...args]: string[]): void => {
+  execFileSync(program as string, [...args, String(pid)], quiet);
+};
+
+/** A worker goes before the NAPI on its core, which feeds it: packets leave while others still come. */
+export const prioritizeWorker = (tid: number): void => prioritize(tid, above(ownPriority()));
+
 /** Interfaces of a namespace poll in threads on this core from here on: the threads. */
 function pinNapi(
   namespace: string,
@@ -173,7 +180,7 @@ function pinNapi(
   const threads = napiThreads(names);
   for (const pid of threads) {
     execFileSync("taskset", ["-pc", String(core), String(pid)], quiet);
-    execFileSync(priority[0] as string, [...priority.slice(1), String(pid)], quiet);
+    prioritize(pid, priority);
   }
   return threads;
 }

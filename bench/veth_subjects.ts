@@ -18,6 +18,7 @@ import {
   outsideCore,
   ownPriority,
   pinAll,
+  prioritizeWorker,
   runIn,
   type Side,
   sinkMac,
@@ -102,9 +103,12 @@ export class Subject {
     useNapi(namespaces.backend, [outside.backend]);
     useNapi(namespaces.node, Object.values(node));
     const napi = pinAll(this.net, way);
+    const workers = await this.#workers();
+    // To af_packet NAPI gives packets one by one: it would be interrupted for each.
+    if (this.name !== "af_packet") workers.forEach(prioritizeWorker);
     this.tasks = {
       node: napi.node.map((pid) => taskOf(pid)),
-      workers: await this.#workers(),
+      workers: workers.map((tid) => taskOf(this.facts?.pid ?? 0, tid)),
       outside: napi.outside.map((pid) => taskOf(pid)),
     };
   }
@@ -177,13 +181,13 @@ export class Subject {
   }
 
   /** A thread has its name once it runs, which may be later than the node's first answer. */
-  async #workers(): Promise<string[]> {
+  async #workers(): Promise<number[]> {
     const pid = this.facts?.pid;
     if (!pid) return [];
     for (let i = 0; i < workerTries; i++) {
       const found = readdirSync(`/proc/${pid}/task`)
-        .map((tid) => taskOf(pid, Number(tid)))
-        .filter((task) => readFileSync(`${task}/comm`, "utf8").startsWith("np-worker"));
+        .map(Number)
+        .filter((tid) => readFileSync(`${taskOf(pid, tid)}/comm`, "utf8").startsWith("np-worker"));
       if (found.length > 0) return found;
       await new Promise((r) => setTimeout(r, 10));
     }

@@ -314,8 +314,11 @@ void Peer::answer(const Place& place, uint32_t n) noexcept {
 
 // Packets that may be laid now.
 uint64_t Peer::allowed(Time now) noexcept {
-  if (resting_.load(std::memory_order_relaxed)) return 0;
   const uint64_t sent = count(PeerCount::kSent) + waiting_;
+  if (resting_.load(std::memory_order_relaxed)) {
+    has_rested_ = true;
+    return 0;
+  }
   uint64_t most = ~uint64_t{0};
   if (o_.count != 0) most = o_.count > sent ? o_.count - sent : 0;
   if (o_.packets_per_second > 0) {
@@ -326,6 +329,11 @@ uint64_t Peer::allowed(Time now) noexcept {
   if (o_.mode == PeerMode::kBoth && o_.window != 0) {
     const uint64_t came =
         count(check_ ? PeerCount::kGood : PeerCount::kReceived) + count(PeerCount::kReordered);
+    if (has_rested_) {  // what has not come back meanwhile is lost
+      has_rested_ = false;
+      sent_before_ = sent;
+      came_before_ = came;
+    }
     const uint64_t out = sent - sent_before_, back = came - came_before_;
     if (out > back && now - quiet_since_ >= o_.patience && waiting_ == 0) {
       sent_before_ = sent;

@@ -158,8 +158,9 @@ class Peer {
   uint64_t waiting_ = 0;      // laid and not yet taken
   uint64_t sent_before_ = 0;  // sent when the window was last given up
   uint64_t came_before_ = 0;  // and what had come back
-  Time quiet_since_ = 0;      // last time that something came, or was first sent
-  Time slice_start_ = 0;      // of the CPU share
+  bool has_rested_ = false;
+  Time quiet_since_ = 0;  // last time that something came, or was first sent
+  Time slice_start_ = 0;  // of the CPU share
   Time idle_since_ = 0;
 
   int wake_fd_ = -1;
