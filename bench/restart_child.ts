@@ -3,6 +3,7 @@
 //   node restart_child.js take FLOWS FILE    takes them over; one packet of one of them goes through, then of all
 // Loop ports; UDP without a sum (RFC 768), so that a packet costs JavaScript little.
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { IpText, MacText } from "../src/kit/brand.js";
 import { addressBytes, macBytes } from "../src/kit/ip.js";
 import { readCounters } from "../src/observe/counters.js";
@@ -83,7 +84,7 @@ async function sendAll(): Promise<void> {
   const passed = (): number => readCounters(dataplane).counts.packets_in;
   for (let last = -1; passed() !== last; last = passed(), await pause())
     while (endpoint.collect()) {}
-  await new Promise((done) => setTimeout(done, 50));
+  await sleep(50);
 }
 
 if (what === "fill") {

@@ -1,6 +1,7 @@
 // bench veth_bulk: one TCP connection of iperf3 as fast as it goes, with segmentation offload where
 // the way keeps it.
 import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../src/kit/error.js";
 import type { Measured, Skipped } from "./report.js";
 import type { Comparison } from "./veth_compare.js";
@@ -68,7 +69,7 @@ async function serve(subject: Subject): Promise<void> {
     const { error, end } = await transfer(subject, ["-n", "100K"]);
     if (end && !error) return;
     why = error ?? "";
-    await new Promise((r) => setTimeout(r, 100));
+    await sleep(100);
   }
   throw new Error(`iperf3 through ${subject.name}: ${why}`);
 }

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { atEnd } from "./at_end.js";
 import { backendAddresses, outsideCore, runIn } from "./veth_net.js";
 import { web } from "./veth_services.js";
@@ -40,8 +41,6 @@ http {
   }
 }
 `;
-
-const sleep = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
 
 function run(namespace: string, args: readonly string[]): Promise<string> {
   const before = ["netns", "exec", namespace, "taskset", "-c", String(outsideCore)];

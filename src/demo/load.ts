@@ -5,6 +5,7 @@
 // names the server that the connection belonged to.
 import { Agent, get } from "node:http";
 import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 
 const urls = process.argv.slice(2);
 const concurrency = 4;
@@ -63,7 +64,7 @@ async function loop(index: number): Promise<void> {
   for (let turn = index; running; turn++) {
     const result = await request(urls[turn % urls.length] as string, agent, kept);
     process.stdout.write(`${JSON.stringify(result)}\n`);
-    await new Promise((r) => setTimeout(r, pauseMs));
+    await sleep(pauseMs);
   }
   agent.destroy();
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { withHugePages } from "../../bench/huge_pages.js";
 
@@ -86,7 +87,6 @@ t.test("programs that it asks end with it", async (t) => {
   };
   t.ok(isThere());
   t.equal(await ended(child, "SIGTERM"), 143);
-  for (const until = Date.now() + 5000; isThere() && Date.now() < until; )
-    await new Promise((r) => setTimeout(r, 20));
+  for (const until = Date.now() + 5000; isThere() && Date.now() < until; ) await sleep(20);
   t.notOk(isThere());
 });

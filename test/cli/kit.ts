@@ -13,6 +13,7 @@ export function nodeplane(...args: string[]): { status: number | null; out: stri
   return { status: run.status, out: run.stdout, err: run.stderr };
 }
 
+/** Paths of sockets are short: tap's own folders are too deep. */
 export function folder(t: Test): string {
   const dir = mkdtempSync(join(tmpdir(), "np-"));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,29 +1,15 @@
 // The control socket: who may listen, who may ask, what may be said.
 import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { ask } from "../../src/cli/ask.js";
 import { listen } from "../../src/cli/control.js";
 import { parseRequest, requestBytesMax } from "../../src/cli/protocol.js";
 import { claimSocket } from "../../src/cli/socket.js";
+import { folder } from "./kit.js";
 
-/** Paths of sockets are short: tap's own folders are too deep. */
-function folder(t: Test): string {
-  const dir = mkdtempSync(join(tmpdir(), "np-"));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
 const nothing = async (): Promise<unknown> => ({ drops: {} });
 const refused = (t: Test, promise: Promise<unknown>, words: RegExp) =>
   t.rejects(promise, { code: "control_refused", message: words });

@@ -2,6 +2,7 @@
 // not even when they are interrupted. Speed is not tested.
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { afXdp } from "../../bench/af_xdp.js";
 import type { Question } from "../../bench/questions.js";
@@ -81,7 +82,7 @@ t.test("interrupted, it leaves nothing behind", { skip }, async (t) => {
   const child = spawn(process.execPath, [command, "bench", "veth"], { stdio: "ignore" });
   const its = (): string[] => namespaces().filter((n) => n.startsWith(`np-veth-${child.pid}-`));
   const end = ended(child);
-  while (its().length < 9 && child.exitCode === null) await new Promise((r) => setTimeout(r, 50));
+  while (its().length < 9 && child.exitCode === null) await sleep(50);
   t.ok(its().length >= 9, "three subjects are there");
   child.kill("SIGINT");
   t.equal(await end, 130);

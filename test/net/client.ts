@@ -10,6 +10,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { Agent, get as httpGet, type IncomingMessage } from "node:http";
 import { connect, isIPv6, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ask as stream } from "../../bench/stream.js";
 
 const timeoutMs = 8000;
@@ -143,8 +144,7 @@ async function hold(count: number, host: string, port: number): Promise<void> {
     });
   }
   const until = Date.now() + timeoutMs;
-  while (held.some((s) => !s.ticks && !s.closed) && Date.now() < until)
-    await new Promise((done) => setTimeout(done, 20));
+  while (held.some((s) => !s.ticks && !s.closed) && Date.now() < until) await sleep(20);
   say(held); // all have begun
   process.stdin.on("end", () => {
     say(held);

@@ -16,12 +16,7 @@ t.test("after kill -9 nobody sends a reset, and a restart takes over", async (t)
     servers: 2,
     // The servers' peers are masqueraded behind addresses that the node's kernel has too.
     config: { node: { name: "node-a", addresses: [clientNet.node4], podCIDRs: ["10.1.0.0/16"] } },
-    prepare: (net) => {
-      const node = net.topology.node;
-      net.ip(node, "addr", "add", `${clientNet.node4}/24`, "dev", "client");
-      for (const s of net.servers)
-        net.ip(node, "addr", "add", `${s.address4.replace(/2$/, "1")}/24`, "dev", s.port);
-    },
+    prepare: (net) => net.addHostAddresses(),
   });
   t.teardown(() => net.close());
 

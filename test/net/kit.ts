@@ -162,6 +162,14 @@ export class Net {
     renameSync(`${file}.new`, file);
   }
 
+  /** The node's addresses for its kernel too: as a host that shares its interfaces has them. */
+  addHostAddresses(): void {
+    const { node } = this.topology;
+    this.ip(node, "addr", "add", `${clientNet.node4}/24`, "dev", "client");
+    for (const s of this.servers)
+      this.ip(node, "addr", "add", `${s.address4.replace(/2$/, "1")}/24`, "dev", s.port);
+  }
+
   spawn(namespace: string, program: string, args: readonly string[]): ChildProcess {
     const child = spawnIn(namespace, program, args);
     this.#children.add(child);

@@ -16,12 +16,9 @@ t.test("services beside a host on the same interfaces", async (t) => {
     servers: 2,
     port: { take: "services" },
     prepare: (net) => {
-      const node = net.topology.node;
-      net.ip(node, "addr", "add", `${clientNet.node4}/24`, "dev", "client");
-      for (const s of net.servers)
-        net.ip(node, "addr", "add", `${s.address4.replace(/2$/, "1")}/24`, "dev", s.port);
+      net.addHostAddresses();
       const server = fileURLToPath(new URL("server.js", import.meta.url));
-      net.spawn(node, process.execPath, [server, "the-host"]);
+      net.spawn(net.topology.node, process.execPath, [server, "the-host"]);
     },
   });
   t.teardown(() => net.close());

@@ -1,7 +1,7 @@
 // The library with a flow file: ids and connections go over to the next dataplane.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { Dataplane as Library } from "../../src/index.js";
 import { Dataplane } from "../../src/runtime/dataplane.js";
 import { loadObject } from "../../src/sources/file.js";
@@ -14,10 +14,14 @@ const config = (file: string) => ({
   flows: { capacity: 100, file },
 });
 
-t.test("ids stay the same, generations go on", async (t) => {
+function folder(t: Test): string {
   const dir = mkdtempSync("/dev/shm/nodeplane-survival-");
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  const path = join(dir, "np.flows");
+  return dir;
+}
+
+t.test("ids stay the same, generations go on", async (t) => {
+  const path = join(folder(t), "np.flows");
   const open = async (...addresses: string[]): Promise<Dataplane> => {
     const loaded = await loadObject(config(path), [service(one), endpoints(...addresses)]);
     if (!loaded.ok) throw new Error("the model has mistakes");
@@ -45,9 +49,7 @@ t.test("ids stay the same, generations go on", async (t) => {
 });
 
 t.test("the library keeps connections in a file when its configuration names one", async (t) => {
-  const dir = mkdtempSync("/dev/shm/nodeplane-survival-");
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  const path = join(dir, "np.flows");
+  const path = join(folder(t), "np.flows");
   const one = await Library.open(config(path));
   t.match(one.flowFile()?.description, path);
   t.equal(one.stats().flowFile?.found, false);
