@@ -6,40 +6,12 @@
 #include "base/be.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "control/take.h"
 
 namespace nodeplane {
 
 namespace {
 constexpr int kReclaimWaitMs = 200;
-
-TakeRow take_row(uint8_t family, uint8_t protocol, uint8_t source, uint16_t low, uint16_t high,
-                 const IpAddress& address) {
-  TakeRow row{};
-  row.family = family;
-  row.protocol = protocol;
-  row.source = source;
-  row.prefix_length = family == 4 ? 32 : 128;
-  row.port_low = low;
-  row.port_high = high;
-  std::memcpy(row.address, address.bytes, sizeof row.address);
-  return row;
-}
-
-// A virtual address is taken whole, for echo, unknown ports and who asks for it by ARP or
-// solicitation, unless it is the node's own.
-void take_service(const ServiceEntry& s, const std::vector<Service::Own>& own,
-                  std::vector<TakeRow>& rows) {
-  const uint16_t port = swap16(s.be_port);
-  rows.push_back(take_row(s.family, s.protocol, 0, port, port, s.address));
-  if (!std::binary_search(own.begin(), own.end(), Service::Own{s.address, s.network, s.family}))
-    rows.push_back(take_row(s.family, 0, 0, 0, 0, s.address));
-  for (uint32_t i = 0; i < s.endpoint_count; ++i) {
-    const EndpointEntry& e = s.set->endpoints()[i];
-    // An echo shares its service's endpoints, whose ports say nothing of it.
-    const uint16_t from = port == 0 ? 0 : swap16(e.be_port);
-    rows.push_back(take_row(e.family, s.protocol, 1, from, from, e.address));
-  }
-}
 }  // namespace
 
 std::unique_ptr<Plane> Plane::create(const PlaneOptions& options, std::string* error) {
@@ -140,29 +112,26 @@ int Plane::open_port(PortSpec spec, std::string* error) {
   return spec.id;
 }
 
-// What is ours on an interface shared with the host: virtual addresses, endpoints as source, and the
-// addresses and ports that masqueraded clients wear.
-bool Plane::take_ports(const Tables& tables, std::string* error) {
-  const PortRow* const ports = tables.parse.ports;
-  const auto is_shared = [](const PortRow& port) { return (port.flags & 1) != 0; };
-  if (std::none_of(ports, ports + ports_.size(), is_shared)) return true;
-  std::vector<TakeRow> rows;
-  const ServiceTable& services = *tables.services;
-  for (uint32_t id = 0; id < services.service_end(); ++id)
-    if (const ServiceEntry* s = services.service(id)) take_service(*s, tables.service.own, rows);
-  for (uint32_t i = 0; i < 2 * ports_.size(); ++i) {
-    const uint8_t family = i % 2 == 0 ? 4 : 6;
-    const uint16_t source = tables.snat_sources.by_port[i / 2][i % 2];
-    if (source == kSnatSourceNone) continue;
-    const uint8_t echo = family == 4 ? kProtocolIcmp : kProtocolIcmp6;
-    for (const uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolSctp, echo})
-      rows.push_back(take_row(family, protocol, 0, options_.snat_port_low, options_.snat_port_high,
-                              snat_ports_->address(source)));
-  }
+// Tells the ports that share their interface what is ours, of a change what differs.
+bool Plane::take_ports(const TableSet& set, const Tables& next, std::string* error) {
+  const auto is_shared = [&](uint32_t port) { return (next.parse.ports[port].flags & 1) != 0; };
+  uint32_t shared = 0;
+  for (uint32_t i = 0; i < ports_.size(); ++i) shared += is_shared(i);
+  if (shared == 0) return true;
+  TakeRows rows;
+  const bool is_change = set.base_generation != 0 && knows_taken_;
+  if (is_change)
+    rows = take_difference(set, *tables_, next);
+  else
+    rows.come = take_all(next, *snat_ports_, {options_.snat_port_low, options_.snat_port_high});
+  knows_taken_ = false;
   for (uint32_t i = 0; i < ports_.size(); ++i) {
-    if (!is_shared(ports[i])) continue;
-    if (!ports_[i]->take(rows.data(), static_cast<uint32_t>(rows.size()), error)) return false;
+    if (!is_shared(i)) continue;
+    Port& port = *ports_[i];
+    if (!(is_change ? port.take_change(rows.come, rows.gone, error) : port.take(rows.come, error)))
+      return false;
   }
+  knows_taken_ = true;
   return true;
 }
 
@@ -210,7 +179,7 @@ uint32_t Plane::publish(const uint8_t* bytes, size_t size, std::string* error) {
                       options_.hash, generation_ + 1, tables_.get()};
   auto next = load(set, context, error);
   if (!next) return 0;
-  if (!take_ports(*next, error) || !share_ports(*next, error)) return 0;
+  if (!take_ports(set, *next, error) || !share_ports(*next, error)) return 0;
   load_apply(set, context, *next);
   if (!tables_) restore_flows();
   if (flow_file_) flow_file_->set_generation(context.generation);

@@ -92,7 +92,7 @@ class Plane {
   bool make_flows(std::string* error);
   void restore_flows();
   bool make_workers(std::string* error);
-  bool take_ports(const Tables& tables, std::string* error);
+  bool take_ports(const TableSet& set, const Tables& next, std::string* error);
   bool share_ports(const Tables& tables, std::string* error);
   void reclaim(bool wait);
 
@@ -114,6 +114,7 @@ class Plane {
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Tables> tables_;
+  bool knows_taken_ = false;  // ports that share their interface: what tables_ say is ours
   struct Retired {
     std::unique_ptr<Tables> tables;
     uint64_t epoch;

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -93,7 +94,12 @@ class Port {
   // for people; empty: nothing. Asked by one thread while no worker uses the port.
   virtual std::string failure() noexcept { return {}; }
   // Ports that share their interface: replaces the set of what is ours. False with a reason.
-  virtual bool take(const TakeRow* /*rows*/, uint32_t /*count*/, std::string* /*error*/) noexcept {
+  virtual bool take(std::span<const TakeRow> /*rows*/, std::string* /*error*/) noexcept {
+    return true;
+  }
+  // The same by what differs, each row as often as it comes or goes. After a failure: take.
+  virtual bool take_change(std::span<const TakeRow> /*come*/, std::span<const TakeRow> /*gone*/,
+                           std::string* /*error*/) noexcept {
     return true;
   }
 

@@ -29,8 +29,12 @@ class Holder : public Port {
   std::optional<Time> next_time() noexcept override { return inner_->next_time(); }
   void set_time(Time now) noexcept override { inner_->set_time(now); }
   std::string failure() noexcept override { return inner_->failure(); }
-  bool take(const TakeRow* rows, uint32_t count, std::string* error) noexcept override {
-    return inner_->take(rows, count, error);
+  bool take(std::span<const TakeRow> rows, std::string* error) noexcept override {
+    return inner_->take(rows, error);
+  }
+  bool take_change(std::span<const TakeRow> come, std::span<const TakeRow> gone,
+                   std::string* error) noexcept override {
+    return inner_->take_change(come, gone, error);
   }
   std::string stats_json() const override { return inner_->stats_json(); }
   std::vector<std::string> news() override { return inner_->news(); }

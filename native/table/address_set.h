@@ -13,6 +13,10 @@ class AddressSet {
   bool has(uint16_t network, uint8_t family, const IpAddress& address) const noexcept {
     return find(network, family, address) != CowIndex::kNone;
   }
+  // Fetches the line that any of these will read first.
+  void prefetch(uint16_t network, uint8_t family, const IpAddress& address) const noexcept {
+    index_.prefetch(hash_of(network, family, address));
+  }
   void reserve(uint32_t addresses) {
     index_.reserve(addresses);
     rows_.grow(addresses);

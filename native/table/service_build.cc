@@ -1,90 +1,42 @@
+#include "table/service_build.h"
+
 #include <algorithm>
 
 #include "table/service_hash.h"
-#include "table/service_table.h"
 
 namespace nodeplane {
 namespace {
 
-bool has_ports(uint8_t protocol) noexcept {
-  return protocol == kProtocolTcp || protocol == kProtocolUdp || protocol == kProtocolSctp;
-}
+// Rows between the one that is taken in and those whose lines are fetched: at random places, each costs
+// more than all else.
+constexpr uint32_t kAhead = 8;
 
 uint64_t hash_of(const ServiceEntry& s) noexcept {
   return place_hash(s.network, s.family, s.protocol, s.be_port, s.address.bytes);
 }
 
-// The endpoints of a set by id, for one that is to follow it. Mostly they stand where they stood.
-class Former {
- public:
-  explicit Former(const EndpointSet* set) : set_(set) {}
-  const EndpointEntry* find(uint32_t id, uint32_t near) {
-    if (set_ == nullptr) return nullptr;
-    const EndpointEntry* all = set_->endpoints();
-    if (near < set_->count && all[near].id == id) return &all[near];
-    if (by_id_.empty()) {
-      for (uint32_t i = 0; i < set_->count; ++i) by_id_.push_back(&all[i]);
-      std::sort(by_id_.begin(), by_id_.end(), [](auto* a, auto* b) { return a->id < b->id; });
-    }
-    const auto at = std::lower_bound(by_id_.begin(), by_id_.end(), id,
-                                     [](auto* e, uint32_t wanted) { return e->id < wanted; });
-    return at != by_id_.end() && (*at)->id == id ? *at : nullptr;
-  }
-
- private:
-  const EndpointSet* set_;
-  std::vector<const EndpointEntry*> by_id_;
-};
+// What a row says; the rest follows from its endpoints and from the generation before.
+ServiceEntry entry_of(const ServiceRow& row) noexcept {
+  ServiceEntry s{};
+  s.address = IpAddress::from_bytes(row.address, row.family);
+  s.seed = row.seed;
+  s.endpoint_count = row.endpoint_count;
+  s.id = row.id;
+  s.be_port = row.be_port;
+  s.network = row.network;
+  s.family = row.family;
+  s.protocol = row.protocol;
+  s.masquerade = static_cast<Masquerade>(row.masquerade);
+  s.verdict = static_cast<ServiceVerdict>(row.verdict);
+  s.hash_fields = static_cast<HashFields>(row.hash_fields);
+  return s;
+}
 
 }  // namespace
 
-// Rows -> a table: first everything leaves that is removed or replaced, then what the rows say comes.
-class ServiceBuilder {
- public:
-  ServiceBuilder(ServiceTable& table, const ServiceRows& rows, uint32_t generation,
-                 const ServiceTable* before, const SnatSources& sources, std::string* error)
-      : t_(table),
-        rows_(rows),
-        generation_(generation),
-        // The first tables' ids are as old as can be: they are the ones that flows of an earlier process
-        // carry, if they carry any (docs/survival.md).
-        born_(before == nullptr ? 1 : generation),
-        before_(before),
-        sources_(sources),
-        error_(error),
-        set_by_row_(rows.endpoint_count) {}
-
-  bool limits_ok() const;
-  void reserve();
-  bool take_out();
-  bool take_in();
-  void mark_ended();
-
- private:
-  bool wrong(const char* what, uint32_t row, const char* why) const {
-    *error_ = std::string(what) + " row " + std::to_string(row) + ": " + why;
-    return false;
-  }
-  bool row_ok(const ServiceRow& row, uint32_t index) const;
-  bool leave(uint32_t id);
-  void forget_sets();
-  bool come(const ServiceRow& row, uint32_t index);
-  EndpointSet* set_of(const ServiceRow& row, uint32_t index);
-  EndpointSet* make_set(const ServiceRow& row);
-  bool endpoint_ok(const EndpointRow& row, const ServiceRow& service, uint32_t index) const;
-  auto hashes() const {
-    return [this](uint32_t id) { return hash_of(t_.services_[id]); };
-  }
-
-  ServiceTable& t_;
-  const ServiceRows& rows_;
-  const uint32_t generation_;
-  const uint32_t born_;  // since when what is new stands
-  const ServiceTable* const before_;
-  const SnatSources& sources_;
-  std::string* const error_;
-  std::vector<EndpointSet*> set_by_row_;  // by its first row
-};
+auto ServiceBuilder::hashes() const {
+  return [this](uint32_t id) { return hash_of(t_.services_[id]); };
+}
 
 bool ServiceBuilder::limits_ok() const {
   if (rows_.service_count > kServiceMax || rows_.endpoint_count > kEndpointMax) {
@@ -138,9 +90,17 @@ bool ServiceBuilder::take_out() {
   return true;
 }
 
+void ServiceBuilder::prefetch(const ServiceRow& row) const {
+  t_.by_place_.prefetch(
+      place_hash(row.network, row.family, row.protocol, row.be_port, row.address));
+  t_.virtuals_.prefetch(row.network, row.family, IpAddress::from_bytes(row.address, row.family));
+}
+
 bool ServiceBuilder::take_in() {
-  for (uint32_t i = 0; i < rows_.service_count; ++i)
+  for (uint32_t i = 0; i < rows_.service_count; ++i) {
+    if (i + kAhead < rows_.service_count) prefetch(rows_.services[i + kAhead]);
     if (!row_ok(rows_.services[i], i) || !come(rows_.services[i], i)) return false;
+  }
   if (t_.service_count_ <= kServiceMax && t_.endpoint_count_ <= kEndpointMax) return true;
   *error_ = "more services or endpoints than the tables can carry";
   return false;
@@ -167,18 +127,7 @@ bool ServiceBuilder::row_ok(const ServiceRow& row, uint32_t index) const {
 // An id keeps its birth while it stands for the same place; else it is newborn, and flows made from
 // its former meaning are stale.
 bool ServiceBuilder::come(const ServiceRow& row, uint32_t index) {
-  ServiceEntry s{};
-  s.address = IpAddress::from_bytes(row.address, row.family);
-  s.seed = row.seed;
-  s.endpoint_count = row.endpoint_count;
-  s.id = row.id;
-  s.be_port = row.be_port;
-  s.network = row.network;
-  s.family = row.family;
-  s.protocol = row.protocol;
-  s.masquerade = static_cast<Masquerade>(row.masquerade);
-  s.verdict = static_cast<ServiceVerdict>(row.verdict);
-  s.hash_fields = static_cast<HashFields>(row.hash_fields);
+  ServiceEntry s = entry_of(row);
   const ServiceEntry* former = before_ == nullptr ? nullptr : before_->service(s.id);
   s.born = former != nullptr && former->same_place(s) ? former->born : born_;
   t_.services_.grow(s.id + 1);
@@ -200,74 +149,6 @@ bool ServiceBuilder::come(const ServiceRow& row, uint32_t index) {
   t_.virtuals_.add(s.network, s.family, s.address);
   ++t_.service_count_;
   return true;
-}
-
-bool ServiceBuilder::endpoint_ok(const EndpointRow& row, const ServiceRow& service,
-                                 uint32_t index) const {
-  const auto no = [&](const char* why) { return wrong("endpoint", index, why); };
-  if (row.family != service.family) return no("family is not its service's");
-  if (row.id >= kEndpointMax) return no("id is too large");
-  if (has_ports(service.protocol) && row.be_port == 0) return no("has no port");
-  return true;
-}
-
-// Made by the first service that names its rows, taken by the others.
-EndpointSet* ServiceBuilder::set_of(const ServiceRow& row, uint32_t index) {
-  EndpointSet*& set = set_by_row_[row.endpoint_first];
-  if (set == nullptr) return set = make_set(row);
-  const bool same = set->count == row.endpoint_count && set->seed == row.seed &&
-                    set->network == row.network && set->family == row.family;
-  if (!same) {
-    wrong("service", index,
-          "shares endpoint rows with a service of another seed, network or count");
-    return nullptr;
-  }
-  for (uint32_t i = 0; i < set->count; ++i)
-    if (!endpoint_ok(rows_.endpoints[row.endpoint_first + i], row, row.endpoint_first + i))
-      return nullptr;
-  return set;
-}
-
-EndpointSet* ServiceBuilder::make_set(const ServiceRow& row) {
-  uint32_t choosable = 0, last = 0;
-  for (uint32_t i = 0; i < row.endpoint_count; ++i) {
-    const EndpointRow& e = rows_.endpoints[row.endpoint_first + i];
-    if (!endpoint_ok(e, row, row.endpoint_first + i)) return nullptr;
-    choosable += (e.flags & 1) != 0 && e.weight != 0;
-    last = std::max(last, e.id);
-  }
-  t_.endpoint_born_.grow(last + 1);
-  const ServiceEntry* before = before_ == nullptr ? nullptr : before_->service(row.id);
-  Former former(before == nullptr ? nullptr : before->set);
-  EndpointSet* set =
-      EndpointSet::make(row.seed, row.family, row.network, row.endpoint_count, choosable);
-  t_.sets_.made.push_back(set);
-  for (uint32_t i = 0; i < row.endpoint_count; ++i) {
-    const EndpointRow& from = rows_.endpoints[row.endpoint_first + i];
-    EndpointEntry& e = set->endpoints()[i];
-    e.address = IpAddress::from_bytes(from.address, from.family);
-    e.id = from.id;
-    e.be_port = from.be_port;
-    e.weight = from.weight;
-    e.network = row.network;
-    e.family = from.family;
-    e.flags = from.flags;
-    e.snat_source = sources_.of(e.network, e.family, e.address);
-    uint32_t& born = t_.endpoint_born_.touch(e.id);
-    if (born != 0) {
-      wrong("endpoint", row.endpoint_first + i, "id is another endpoint's");
-      return nullptr;
-    }
-    const EndpointEntry* was = former.find(e.id, i);
-    born = was != nullptr && was->same_place(e) ? before_->endpoint_born_[e.id] : born_;
-    t_.endpoints_.add(e.network, e.family, e.address);
-  }
-  t_.endpoint_count_ += set->count;
-  if (before != nullptr && before->set != nullptr && set->same_ring(*before->set))
-    set->copy_ring(*before->set);
-  else
-    set->fill_ring();
-  return set;
 }
 
 // Of a change, when it has taken all in: what of `before` stands for nothing now, or for something else.

@@ -183,7 +183,11 @@ class AfXdpPort final : public Port {
   }
   int wait_fd(uint32_t queue) const noexcept override { return sockets_->queue(queue).fd(); }
   bool arm(uint32_t queue) noexcept override { return sockets_->queue(queue).arm(); }
-  bool take(const TakeRow* rows, uint32_t count, std::string* error) noexcept override;
+  bool take(std::span<const TakeRow> rows, std::string* error) noexcept override;
+  bool take_change(std::span<const TakeRow> come, std::span<const TakeRow> gone,
+                   std::string* error) noexcept override {
+    return !settings_.services || program_->take_maps().change(come, gone, error);
+  }
   std::string stats_json() const override;
 
  private:
@@ -294,9 +298,9 @@ void AfXdpPort::describe(const std::string& why_not_native) {
   if (!why_not_native.empty()) caps_.description += "; " + why_not_native;
 }
 
-bool AfXdpPort::take(const TakeRow* rows, uint32_t count, std::string* error) noexcept {
+bool AfXdpPort::take(std::span<const TakeRow> rows, std::string* error) noexcept {
   if (!settings_.services) return true;
-  if (!program_->take_maps().replace(rows, count, error)) return false;
+  if (!program_->take_maps().replace(rows, error)) return false;
   if (attach_later_ && !program_->attach(link_, mode_, left_over_, error)) return false;
   attach_later_ = false;
   return true;

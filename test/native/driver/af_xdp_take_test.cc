@@ -5,6 +5,10 @@
 #include <netinet/in.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
+
 #include "af_xdp_kit.h"
 #include "driver/af_xdp/program.h"
 #include "driver/af_xdp/xdp_take.h"
@@ -95,9 +99,7 @@ class TakeProgram : public testing::Test {
   }
   void take(const std::vector<TakeRow>& rows) {
     std::string error;
-    EXPECT_TRUE(
-        program_->take_maps().replace(rows.data(), static_cast<uint32_t>(rows.size()), &error))
-        << error;
+    EXPECT_TRUE(program_->take_maps().replace(rows, &error)) << error;
   }
   // No socket is bound here, so what is ours is dropped: which is tested at the same time.
   bool ours(const Bytes& packet) {
@@ -298,20 +300,20 @@ TEST_F(TakeProgram, WhatCannotBeTaken) {
   std::string error;
   auto& maps = program_->take_maps();
   std::vector<TakeRow> many(2000, kRows[0]);
-  EXPECT_TRUE(maps.replace(many.data(), 2000, &error)) << "one row many times is one: " << error;
+  EXPECT_TRUE(maps.replace(many, &error)) << "one row many times is one: " << error;
   take(kRows);
   for (uint16_t i = 0; i < 2000; ++i) many[i].port_low = many[i].port_high = i + 1;
-  EXPECT_FALSE(maps.replace(many.data(), 2000, &error));
+  EXPECT_FALSE(maps.replace(many, &error));
   EXPECT_EQ(error, "2000 addresses or ports are to be taken, takeMax allows 1024");
   std::vector<TakeRow> ranges;
   for (uint16_t i = 0; i < 9; ++i)
     ranges.push_back(row(kTo, "192.0.2.1", kTcp, static_cast<uint16_t>(i * 100 + 1),
                          static_cast<uint16_t>(i * 100 + 50)));
-  EXPECT_FALSE(maps.replace(ranges.data(), 9, &error));
+  EXPECT_FALSE(maps.replace(ranges, &error));
   EXPECT_EQ(error, "an address has more than 8 port ranges that are to be taken");
   TakeRow bad = kRows[0];
   bad.prefix_length = 33;
-  EXPECT_FALSE(maps.replace(&bad, 1, &error));
+  EXPECT_FALSE(maps.replace({&bad, 1}, &error));
   EXPECT_EQ(error, "row 0 of what is to be taken is invalid");
   // None of them has changed anything.
   EXPECT_TRUE(ours4("198.51.100.7", "10.96.0.10", kTcp, ports(40000, 80)));
@@ -336,6 +338,94 @@ TEST_F(TakeProgram, ManyRowsAndOneThatChanges) {
   EXPECT_TRUE(ours4("1.2.3.4", "10.96.0.10", kTcp, ports(1, 80)));
   EXPECT_FALSE(ours4("1.2.3.4", "10.0.23.112", kTcp, ports(1, 8080)));
   EXPECT_TRUE(ours4("1.2.3.4", "10.0.23.118", kTcp, ports(1, 8080)));
+}
+
+// A map's entries; of an address the ranges in some order.
+std::map<Bytes, Bytes> entries_of(uint32_t id) {
+  const int fd = bpf_map_get_fd_by_id(id);
+  bpf_map_info info{};
+  uint32_t length = sizeof info;
+  EXPECT_EQ(bpf_obj_get_info_by_fd(fd, &info, &length), 0);
+  std::map<Bytes, Bytes> all;
+  Bytes key(info.key_size), value(info.value_size);
+  for (void* before = nullptr; bpf_map_get_next_key(fd, before, key.data()) == 0;
+       before = key.data()) {
+    EXPECT_EQ(bpf_map_lookup_elem(fd, key.data(), value.data()), 0);
+    if (value.size() == sizeof(take_what)) {
+      auto* what = reinterpret_cast<take_what*>(value.data());
+      std::sort(what->ranges, what->ranges + what->count,
+                [](const auto& a, const auto& b) { return std::memcmp(&a, &b, sizeof a) < 0; });
+    }
+    all[key] = value;
+  }
+  close(fd);
+  return all;
+}
+
+// What the program knows, by the names of its maps.
+std::map<std::string, std::map<Bytes, Bytes>> known(const af_xdp::Program& program) {
+  uint32_t ids[16];
+  bpf_prog_info info{};
+  info.nr_map_ids = 16;
+  info.map_ids = reinterpret_cast<uintptr_t>(ids);
+  uint32_t length = sizeof info;
+  EXPECT_EQ(bpf_obj_get_info_by_fd(program.fd(), &info, &length), 0);
+  std::map<std::string, std::map<Bytes, Bytes>> all;
+  for (uint32_t i = 0; i < info.nr_map_ids; ++i) {
+    const int fd = bpf_map_get_fd_by_id(ids[i]);
+    bpf_map_info map{};
+    length = sizeof map;
+    EXPECT_EQ(bpf_obj_get_info_by_fd(fd, &map, &length), 0);
+    close(fd);
+    const std::string name = map.name;
+    if (name == "hosts" || name == "prefixes" || name == "ports") all[name] = entries_of(ids[i]);
+  }
+  EXPECT_EQ(all.size(), 3u);
+  return all;
+}
+
+// Rows that come and go, several of one address, against the same rows at once.
+TEST_F(TakeProgram, ChangesLeaveWhatTheWholeWouldHave) {
+  std::string error;
+  const auto fresh = af_xdp::Program::load(1024, &error);
+  ASSERT_NE(fresh, nullptr) << error;
+  std::mt19937 random(5);
+  std::vector<TakeRow> rows = kRows;
+  for (int step = 0; step < 200; ++step) {
+    std::vector<TakeRow> come, gone;
+    for (uint32_t i = random() % 4; i > 0; --i) {
+      const uint16_t port = static_cast<uint16_t>(random() % 3 * 10);
+      const std::string to = "10.0.0." + std::to_string(random() % 4);
+      come.push_back(row(random() % 2 ? kTo : kFrom, to, port ? kTcp : 0, port,
+                         random() % 4 == 0 && port ? port + 5 : 0, random() % 4 == 0 ? 30 : 32));
+    }
+    std::shuffle(rows.begin(), rows.end(), random);
+    for (uint32_t i = random() % 4; i > 0 && !rows.empty(); --i) {
+      gone.push_back(rows.back());
+      rows.pop_back();
+    }
+    rows.insert(rows.end(), come.begin(), come.end());
+    ASSERT_TRUE(program_->take_maps().change(come, gone, &error)) << error;
+    ASSERT_TRUE(fresh->take_maps().replace(rows, &error)) << error;
+    ASSERT_EQ(known(*program_), known(*fresh)) << "step " << step;
+  }
+}
+
+// What cannot be changed to is not there, and the next whole set is all there is.
+TEST_F(TakeProgram, AfterAChangeThatFailsTheWholeSetCounts) {
+  std::string error;
+  const Bytes packet = ether(ip4("1.2.3.4", "10.96.0.10", kTcp, ports(1, 80)));
+  std::vector<TakeRow> many(2000, row(kTo, "10.99.0.1", kTcp, 1));
+  for (uint16_t i = 0; i < 2000; ++i) many[i].port_low = many[i].port_high = i + 1;
+  EXPECT_FALSE(program_->take_maps().change(many, {&kRows[0], 1}, &error));
+  EXPECT_EQ(error, "2004 addresses or ports are to be taken, takeMax allows 1024");
+  EXPECT_TRUE(ours(packet));
+  take({kRows[1]});
+  EXPECT_FALSE(ours(packet));
+  EXPECT_FALSE(ours4("1.2.3.4", "10.99.0.1", kTcp, ports(1, 7)));
+  const auto fresh = af_xdp::Program::load(1024, &error);
+  ASSERT_TRUE(fresh->take_maps().replace({&kRows[1], 1}, &error)) << error;
+  EXPECT_EQ(known(*program_), known(*fresh));
 }
 
 TEST_F(TakeProgram, EverythingIsOursWithoutServices) {
@@ -420,7 +510,7 @@ TEST_P(SharedPort, HostAndServicesSideBySide) {
   auto [port, error] = open_in(wire.node, *kit.arena, {{"take", "services"}, {"mode", GetParam()}});
   ASSERT_NE(port, nullptr) << error;
   EXPECT_TRUE(wire.host_answers()) << "nothing is taken yet";
-  ASSERT_TRUE(port->take(kShared.data(), 3, &error)) << error;
+  ASSERT_TRUE(port->take(kShared, &error)) << error;
   EXPECT_TRUE(wire.host_answers());
   EXPECT_TRUE(receive_all(kit, *port, 1, 50).empty());
 
@@ -452,7 +542,7 @@ TEST(AfXdpServices, AfterAKillServicesAreDroppedAndTheHostGoesOn) {
     PortKit kit;
     auto opened = open_in(wire.node, *kit.arena, {{"take", "services"}});
     std::string error;
-    if (!opened.port || !opened.port->take(kShared.data(), 3, &error)) return 1;
+    if (!opened.port || !opened.port->take(kShared, &error)) return 1;
     if (write(ready[1], "+", 1) == 1) pause();
     return 1;
   });
@@ -473,7 +563,7 @@ TEST(AfXdpServices, AfterAKillServicesAreDroppedAndTheHostGoesOn) {
   ASSERT_NE(port, nullptr) << error;
   int second = wire.start("10.9.0.1", 80);
   EXPECT_FALSE(SharedWire::refused(second, 300));
-  ASSERT_TRUE(port->take(kShared.data(), 3, &error)) << error;
+  ASSERT_TRUE(port->take(kShared, &error)) << error;
   close(second);
   second = wire.start("10.9.0.1", 80);
   EXPECT_GE(receive_all(kit, *port, 1).size(), 1u);
