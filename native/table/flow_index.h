@@ -82,7 +82,7 @@ class FlowPair {
 class FlowIndex {
  public:
   static constexpr uint32_t kLoadPercent = 60;
-  static constexpr uint32_t kSlotNone = 0x80;
+  static constexpr uint32_t kSlotNone = 0x80;  // more than any slots together, bit by bit
   static uint32_t buckets_for(uint32_t capacity) noexcept;
   void attach(FlowBucket* buckets, uint32_t count, const FlowCold* cold) noexcept {
     buckets_ = buckets;
@@ -132,7 +132,7 @@ class FlowIndex {
     }
     return kRecordNone;
   }
-  // Where an entry stands in a bucket; kProbeTags or more: not there.
+  // Where an entry stands in a bucket, or kSlotNone.
   static uint32_t slot_of(const FlowBucket* b, uint32_t hash, uint32_t entry) noexcept {
     for (uint32_t mask = probe_tags(b->tags, tag_of(hash)); mask != 0; mask &= mask - 1) {
       const uint32_t slot = static_cast<uint32_t>(__builtin_ctz(mask));

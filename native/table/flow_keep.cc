@@ -189,7 +189,7 @@ bool FlowTable<F>::remove_here(uint32_t record, uint32_t classes, bool* done) no
     return true;
   const uint32_t slot = FlowIndex::slot_of(one, c.hash[0], record << 1);
   const uint32_t other = c.single ? slot : FlowIndex::slot_of(two, c.hash[1], record << 1 | 1);
-  if (__builtin_expect((slot | other) >= kProbeTags, 0)) return false;
+  if (__builtin_expect((slot | other) >= FlowIndex::kSlotNone, 0)) return false;
   *done = end_life(c, classes);
   if (!*done) return true;
   FlowIndex::clear(one, slot);
