@@ -41,7 +41,7 @@ export interface Plan extends SeriesPlan {
 
 export function planOf(isFull: boolean, isShort: boolean): Plan {
   const counts = serviceCounts(isFull, isShort);
-  const pace = isShort ? { warmMs: 60, sampleMs: 60 } : { warmMs: 60, sampleMs: 120 };
+  const pace = isShort ? { warmMs: 40, sampleMs: 40 } : { warmMs: 60, sampleMs: 120 };
   const established = (flows: number, deferred?: "sink" | "both"): Kind => ({
     key: `established ${flows} ${deferred}`,
     parameters: { packets: "established", ...(deferred ? { deferred } : {}), flows },
@@ -62,7 +62,7 @@ export function planOf(isFull: boolean, isShort: boolean): Plan {
     established: established(goalFlows),
     fewer: isFull ? established(1_000) : undefined,
     sinkDeferred: established(goalFlows, "sink"),
-    bothDeferred: isFull || isShort ? established(goalFlows, "both") : undefined,
+    bothDeferred: isFull ? established(goalFlows, "both") : undefined,
     new: {
       key: "new",
       parameters: { packets: "new flow each", flows: newFlows },
