@@ -15,6 +15,16 @@ t.test("from nothing, everything is new", async (t) => {
   ]);
 });
 
+t.test("what is added or removed says the same as JSON", async (t) => {
+  const model = await modelOf([service("web", "10.96.0.10", [endpoint("10.1.0.1")])]);
+  const detail = "TCP 10.96.0.10:80, balance, 1 endpoints";
+  const wanted = { kind: "service", name: "default/web:80", detail, restart: false };
+  const added = plan({ ...model, services: [] }, model);
+  t.same(JSON.parse(JSON.stringify(added)), [{ change: "add", ...wanted }]);
+  const removed = plan(model, { ...model, services: [] });
+  t.same(JSON.parse(JSON.stringify(removed)), [{ change: "remove", ...wanted }]);
+});
+
 t.test("from itself, nothing", async (t) => {
   const make = () => modelOf([service("web", "10.96.0.10", [endpoint("10.1.0.1")])]);
   t.same(plan(await make(), await make()), []);
