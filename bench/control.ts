@@ -12,15 +12,37 @@ import type { Model, Service } from "../src/model/model.js";
 import { Dataplane } from "../src/runtime/dataplane.js";
 import type { Goal } from "./goal.js";
 import { benchModel } from "./model.js";
-import type { Question } from "./questions.js";
+import type { Question, QuestionOptions } from "./questions.js";
 import { withGoal } from "./ratio.js";
-import { type Measured, machineFacts, measured, type Report, type Skipped } from "./report.js";
+import { type Measured, machineFacts, measured, type Report } from "./report.js";
 
 const endpoints = 5;
 const oneChangeGoal = { atMost: 10 };
 const transactionGoal = { atMost: 2 };
 const memoryGoal = { atMost: 160 };
-const changeSamples = 15;
+/** Services: of one change with a goal, of the transaction, and of its memory. */
+const large = { change: 100_000, transaction: 200_000, memory: 100_000 } as const;
+const small = { change: 100, transaction: 1_000, memory: 1_000 } as const;
+
+interface Shape {
+  readonly counts: readonly number[];
+  readonly sizes: Readonly<Record<keyof typeof large, number>>;
+  /** Of what benchmark.js times. */
+  readonly seconds: number;
+  readonly samplesMin: number;
+  /** Of the transaction. */
+  readonly rounds: number;
+}
+
+function shapeOf({ isFull, rounds }: QuestionOptions): Shape {
+  if (rounds === 1)
+    return { counts: [small.change], sizes: small, seconds: 0.05, samplesMin: 1, rounds };
+  const samplesMin = rounds ?? 15;
+  const counts = [100, 1_000, 10_000, large.change];
+  return isFull
+    ? { counts, sizes: large, seconds: 5, samplesMin, rounds: rounds ?? 15 }
+    : { counts, sizes: large, seconds: 1, samplesMin, rounds: rounds ?? 3 };
+}
 
 /** The same with one endpoint of the service in the middle gone. */
 export function oneChanged(model: Model): Model {
@@ -31,8 +53,14 @@ export function oneChanged(model: Model): Model {
   return { ...model, services };
 }
 
-function measure(name: string, services: number, seconds: number, run: () => void, goal?: Goal) {
-  const bench = new Benchmark(name, run, { maxTime: seconds, minSamples: changeSamples });
+function measure(
+  name: string,
+  services: number,
+  { seconds, samplesMin }: Shape,
+  run: () => void,
+  goal?: Goal,
+): Measured {
+  const bench = new Benchmark(name, run, { maxTime: seconds, minSamples: samplesMin });
   bench.run();
   const error: unknown = bench.error;
   if (error) throw error;
@@ -81,31 +109,30 @@ async function inProcess(services: number): Promise<{ seconds: number; megabytes
   return JSON.parse(stdout) as { seconds: number; megabytes: number };
 }
 
-async function transactions(rounds: number, progress: () => void): Promise<(Measured | Skipped)[]> {
+async function transactions({ rounds, sizes }: Shape, progress: () => void): Promise<Measured[]> {
   const seconds: number[] = [];
   const megabytes: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    seconds.push((await inProcess(200_000)).seconds);
-    megabytes.push((await inProcess(100_000)).megabytes);
+    seconds.push((await inProcess(sizes.transaction)).seconds);
+    megabytes.push((await inProcess(sizes.memory)).megabytes);
     progress();
   }
   const of = (services: number) => ({ services, endpoints });
   return [
-    withGoal(measured("transaction", of(200_000), "s", seconds), transactionGoal),
-    withGoal(measured("memory", of(100_000), "MB", megabytes), memoryGoal),
+    withGoal(measured("transaction", of(sizes.transaction), "s", seconds), transactionGoal),
+    withGoal(measured("memory", of(sizes.memory), "MB", megabytes), memoryGoal),
   ];
 }
 
 export const control: Question = {
   name: "control",
   about: "ms to plan, compile and publish a change of services",
-  async run({ isFull, progress }): Promise<Report> {
-    const counts = [100, 1_000, 10_000, 100_000];
-    const seconds = isFull ? 5 : 1;
-    const rounds = isFull ? 15 : 3;
-    const cases: (Measured | Skipped)[] = [];
+  async run(options): Promise<Report> {
+    const shape = shapeOf(options);
+    const { counts, sizes, rounds } = shape;
+    const cases: Measured[] = [];
     let done = 0;
-    const step = () => progress(++done, counts.length + rounds);
+    const step = () => options.progress(++done, counts.length + rounds);
     for (const services of counts) {
       const model = await modelOf(services, `bench-control-${services}`);
       const changed = oneChanged(model);
@@ -113,21 +140,19 @@ export const control: Question = {
       try {
         let turn = 0;
         const apply = () => dataplane.apply(turn++ % 2 ? model : changed);
-        const goal = services === 100_000 ? oneChangeGoal : undefined;
+        const goal = services === sizes.change ? oneChangeGoal : undefined;
         cases.push(
-          measure("plan", services, seconds, () => plan(model, changed)),
-          measure("apply one change", services, seconds, apply, goal),
+          measure("plan", services, shape, () => plan(model, changed)),
+          measure("apply one change", services, shape, apply, goal),
         );
-        if (isFull || services < 100_000)
-          cases.push(
-            measure("compile", services, seconds, () => compile(model, new IdDirectory())),
-          );
+        if (options.isFull || services < large.change)
+          cases.push(measure("compile", services, shape, () => compile(model, new IdDirectory())));
       } finally {
         dataplane.close();
       }
       step();
     }
-    cases.push(...(await transactions(rounds, step)));
+    cases.push(...(await transactions(shape, step)));
     return { question: "control", machine: machineFacts(), cases };
   },
 };

@@ -1,6 +1,7 @@
 // The bench runner, and that the laps of bench path lose no packet. Speed is not tested.
 import { cpus } from "node:os";
 import t from "tap";
+import { control } from "../../bench/control.js";
 import { gap } from "../../bench/gap.js";
 import { type Goal, verdict } from "../../bench/goal.js";
 import { lapQuestion } from "../../bench/lap_question.js";
@@ -183,6 +184,24 @@ t.test(
       },
     });
     await t.rejects(failing.run({ isFull: false, progress: () => {} }), /flows stayed/);
+  },
+);
+
+t.test(
+  "bench control, briefly: every figure is there, the transaction by a process of its own",
+  async (t) => {
+    const report = await control.run({ isFull: false, rounds: 1, progress: () => {} });
+    const found = report.cases as readonly Measured[];
+    t.same(
+      found.map((c) => `${c.subject} ${c.unit}`),
+      ["plan ms", "apply one change ms", "compile ms", "transaction s", "memory MB"],
+    );
+    for (const { subject, samples } of found)
+      t.ok(samples.length > 0 && samples.every((s) => subject === "memory" || s > 0), subject);
+    t.same(
+      found.flatMap((c) => (c.goal ? [c.goal] : [])),
+      [{ atMost: 10 }, { atMost: 2 }, { atMost: 160 }],
+    );
   },
 );
 
