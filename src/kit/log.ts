@@ -5,7 +5,7 @@ export type Log = pino.Logger;
 
 /** Synchronous, so that the last lines before an exit are written. NODEPLANE_LOG sets the level. */
 export function makeLog(level = process.env.NODEPLANE_LOG ?? "info"): Log {
-  const known = level === "silent" || level in pino.levels.values;
+  const known = level === "silent" || Object.hasOwn(pino.levels.values, level);
   return pino(
     {
       name: "nodeplane",
@@ -16,5 +16,3 @@ export function makeLog(level = process.env.NODEPLANE_LOG ?? "info"): Log {
     pino.destination({ dest: 2, sync: true }),
   );
 }
-
-export const silentLog = (): Log => pino({ level: "silent" });
