@@ -3,7 +3,7 @@ import type { EChartsOption } from "echarts";
 import type { Chart } from "./chart.js";
 
 // Inks that the style below changes with the page's; colours that are seen on light and on dark.
-export const ink = {
+const ink = {
   text: "#1c2024",
   muted: "#60646c",
   grid: "#d9d9e0",

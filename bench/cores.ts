@@ -10,7 +10,7 @@ import { testpmdTicks } from "./testpmd.js";
 export const workerCore = 0;
 export const otherCore = 1;
 /** Round trips below are within one core complex. */
-export const nearNsMax = 150;
+const nearNsMax = 150;
 
 /** More of the machine than that, and a sample says nothing. */
 const othersShareMax = 0.1;

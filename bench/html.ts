@@ -4,7 +4,7 @@ import { judged, type Measured, type Parameters, type Report, remarks, round } f
 import { css } from "./style.js";
 
 /** HTML that is written; all else is text. */
-export class Html {
+class Html {
   constructor(readonly text: string) {}
 }
 

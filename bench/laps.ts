@@ -96,7 +96,7 @@ export const resident = ({ setting, dataplane }: OpenLap): number => {
  * Laps before each timed one: what ran before has left its own lines in the caches. So a sample is of a
  * node at work on one table, not of one that begins. Each lap draws its packets anew.
  */
-export const warmLaps = 32;
+const warmLaps = 32;
 const isWarmed = (what: LapWhat): boolean =>
   what === "corridor" || what === "empty" || what === "floor";
 
