@@ -29,17 +29,20 @@ type Figure = keyof typeof figures;
 interface Shape {
   readonly known: number;
   readonly services: number;
+  /** Of them, those that a transaction adds the others to. */
+  readonly few: number;
   /** Of turns, at least. */
   readonly seconds: number;
   readonly rounds: number;
 }
 
 function shapeOf({ isFull, rounds }: QuestionOptions): Shape {
-  if (rounds === 1) return { known: 100_000, services: 10_000, seconds: 0.1, rounds };
+  if (rounds === 1)
+    return { known: 100_000, services: 10_000, few: hitServices, seconds: 0.1, rounds };
   const known = 1_000_000;
   return isFull
-    ? { known, services: 200_000, seconds: 1, rounds: rounds ?? 31 }
-    : { known, services: 100_000, seconds: 0.15, rounds: rounds ?? 15 };
+    ? { known, services: 200_000, few: hitServices, seconds: 1, rounds: rounds ?? 31 }
+    : { known, services: 100_000, few: 50_000, seconds: 0.15, rounds: rounds ?? 15 };
 }
 
 interface Bench {
@@ -103,7 +106,7 @@ const others: readonly Kind[] = [
   },
   {
     name: "transaction",
-    parameters: ({ services }) => ({ services }),
+    parameters: ({ services, few }) => ({ services, from: few }),
     // The longest of many more turns than are taken alone would be longer by that.
     judged: ["p9999"],
     sample: publishAll,
@@ -163,7 +166,7 @@ async function openBench(shape: Shape): Promise<Bench> {
   // Room for those that expire.
   const flows = shape.known + Math.ceil(shape.seconds * expiriesPerSecond);
   const many = await benchModel({ family: 4, services: shape.services, flows, name: "bench-gap" });
-  const few = { ...many, services: many.services.slice(0, hitServices) };
+  const few = { ...many, services: many.services.slice(0, shape.few) };
   const dataplane = Dataplane.open(many);
   try {
     const services = packServices(4, hitServices);
