@@ -1,7 +1,7 @@
 // Where a running process keeps its connections: beside its control socket when that is in memory, else in
 // shared memory; never on a disk, which the kernel would write them to.
 import { createHash } from "node:crypto";
-import { mkdirSync, statfsSync } from "node:fs";
+import { existsSync, statfsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Settings } from "../model/settings.js";
 import type { FlowFileWish } from "../runtime/survival.js";
@@ -14,10 +14,11 @@ const nameMax = 200;
 
 const uid = (): number => process.geteuid?.() ?? 0;
 
-function isInMemory(directory: string): boolean {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return statfsSync(directory).type === tmpfsMagic;
-}
+/** A folder that is not there yet will be where the folder above it is. */
+const isInMemory = (directory: string): boolean =>
+  existsSync(directory)
+    ? statfsSync(directory).type === tmpfsMagic
+    : isInMemory(dirname(directory));
 
 /** One for each control socket: the dataplane's name, or the whole path of a socket elsewhere. */
 function fileName(socket: string): string {
