@@ -60,6 +60,7 @@ void thread_sleep(const int* fds, uint32_t count, int ms) noexcept {
   if (count > kMax) count = kMax;
   for (uint32_t i = 0; i < count; ++i) polls[i] = {fds[i], POLLIN, 0};
   poll(polls, count, ms);
+  if (polls[0].revents == 0) return;  // nobody has called: there is nothing to take back
   uint64_t sink;
   [[maybe_unused]] const ssize_t n = read(fds[0], &sink, sizeof sink);
 }
