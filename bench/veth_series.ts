@@ -26,6 +26,7 @@ async function withSubjects<T>(
   const without = missingPrograms();
   try {
     for (const [i, { name, services }] of wishes.entries()) {
+      await new Promise(setImmediate); // an interrupt is heard here: to put up rules waits for nothing
       try {
         const why = without.get(name);
         if (why) throw new Error(why);

@@ -60,6 +60,7 @@ t.test("everything that can be said of a port", async (t) => {
     trace: p.pcapng
     rxRing: 512
     needWakeup: false
+    deferUs: 0
     fault: { drop: 0.5, delay: 5ms, seed: 7 }
   - { name: f, driver: pcap, in: in.pcap, out: /tmp/out.pcap }
 `);
@@ -83,6 +84,7 @@ t.test("everything that can be said of a port", async (t) => {
       fault: "drop=0.5,seed=7,delay=5ms",
       rxRing: "512",
       needWakeup: "false",
+      deferUs: "0",
       mac: "02:aa:00:00:00:01",
     },
   });

@@ -7,7 +7,6 @@
 
 #include <cstring>
 #include <functional>
-#include <string>
 
 namespace nodeplane::af_xdp {
 namespace {
