@@ -19,6 +19,8 @@ uint64_t hop_word(NeighbourState state, uint16_t port, const uint8_t* mac) noexc
   if (mac) std::memcpy(&word, mac, 6);
   return word | uint64_t{port} << 48 | static_cast<uint64_t>(state) << 56;
 }
+constexpr Time kGrace = kNeighbourGraceMs * kMillisecond;
+bool is_recent(Time at, Time now, Time than) noexcept { return at != 0 && now < at + than; }
 uint16_t port_of(uint64_t word) noexcept { return static_cast<uint16_t>(word >> 48 & 0xff); }
 
 }  // namespace
@@ -136,10 +138,13 @@ uint32_t NeighbourTable::make_room(Time now) noexcept {
     const uint32_t index = hand_;
     hand_ = hand_ + 1 == capacity_ ? 0 : hand_ + 1;
     Entry& e = entries_[index];
-    const uint64_t asked_at = e.asked_at.load(std::memory_order_relaxed);
-    if (asked_at != 0 && now < asked_at + kNeighbourGraceMs * kMillisecond) continue;
+    if (is_recent(e.asked_at.load(std::memory_order_relaxed), now, kGrace)) continue;
     uint8_t use = kLoose;
-    if (!e.use.compare_exchange_strong(use, kChanging, std::memory_order_acq_rel)) continue;
+    if (!e.use.compare_exchange_strong(use, kChanging, std::memory_order_seq_cst)) continue;
+    if (is_recent(e.held_at.load(std::memory_order_seq_cst), now, kGrace)) {
+      e.use.store(kLoose, std::memory_order_release);
+      continue;
+    }
     unlink(name_of(e), index);
     return index;
   }
@@ -168,6 +173,7 @@ uint32_t NeighbourTable::find_or_add_locked(const Name& name, Time now) noexcept
               std::memory_order_release);
   e.asked.store(0, std::memory_order_relaxed);
   e.asked_at.store(0, std::memory_order_relaxed);
+  e.held_at.store(0, std::memory_order_relaxed);
   set_name(e, name);
   e.use.store(kLoose, std::memory_order_release);
   return link(name, index) ? index : kNextHopNone;  // both lines full: the entry waits for reuse
@@ -180,6 +186,17 @@ bool NeighbourTable::pin(uint32_t index, uint16_t port, uint8_t family,
   uint8_t use = e.use.load(std::memory_order_acquire);
   if (use == kLoose) e.use.compare_exchange_strong(use, kPinned, std::memory_order_acq_rel);
   if (use == kChanging) return false;
+  return is(e, Name(port, family, address));
+}
+
+// Told before the look at the entry's use, as make_room looks at it behind its claim: one of both sees the
+// other. Mostly it was told lately, and the line is not written.
+bool NeighbourTable::hold(uint32_t index, uint16_t port, uint8_t family, const IpAddress& address,
+                          Time now) noexcept {
+  Entry& e = entries_[index];
+  if (!is_recent(e.held_at.load(std::memory_order_relaxed), now, kGrace / 2))
+    e.held_at.store(now == 0 ? 1 : now, std::memory_order_seq_cst);
+  if (e.use.load(std::memory_order_seq_cst) == kChanging) return false;
   return is(e, Name(port, family, address));
 }
 

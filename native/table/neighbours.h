@@ -11,7 +11,8 @@ namespace nodeplane {
 
 inline constexpr uint32_t kNeighbourMax = 65536;
 inline constexpr uint32_t kNeighbourFailedMs = 5000;  // one that failed is not asked again before
-inline constexpr uint32_t kNeighbourGraceMs = 100;    // nor does one just asked lose its entry
+inline constexpr uint32_t kNeighbourGraceMs =
+    100;  // nor does one just asked or sent to lose its entry
 
 enum class NeighbourState : uint8_t { kIncomplete, kReachable, kStatic, kFailed };
 
@@ -74,6 +75,10 @@ class NeighbourTable {
              const IpAddress& address) const noexcept;
   // Before an index is cached. False: the entry has become another address's meanwhile.
   bool pin(uint32_t index, uint16_t port, uint8_t family, const IpAddress& address) noexcept;
+  // Before a packet is sent by an index that nobody caches: the entry stays its address' for as long as
+  // a batch takes. False: it has become another's meanwhile.
+  bool hold(uint32_t index, uint16_t port, uint8_t family, const IpAddress& address,
+            Time now) noexcept;
   // From ARP or NDP. Adds only with `create`. True: a neighbour became reachable, or its MAC changed.
   bool learn(uint16_t port, uint8_t family, const IpAddress& address, const uint8_t mac[6],
              bool create, bool override_known, Time now) noexcept;
@@ -99,9 +104,10 @@ class NeighbourTable {
     std::atomic<uint32_t> sequence;    // odd while the address is written
     std::atomic<uint64_t> asked_at;    // or failed at; 0: not yet
     std::atomic<uint64_t> confirmed;
-    std::atomic<uint32_t> asked;  // requests since the last answer
-    std::atomic<uint16_t> round;  // of statics, when it was set
-    std::atomic<uint8_t> use;     // enum Use
+    std::atomic<uint32_t> asked;    // requests since the last answer
+    std::atomic<uint16_t> round;    // of statics, when it was set
+    std::atomic<uint8_t> use;       // enum Use
+    std::atomic<uint64_t> held_at;  // a packet was sent to it
   };
   static_assert(sizeof(Entry) == 64 && kPortMax <= 256);
   enum Use : uint8_t { kLoose, kPinned, kChanging };

@@ -160,8 +160,11 @@ void resolve(Context& c, uint16_t index, Packet& p, uint32_t neighbour, uint16_t
   }
   if (hop.state == NeighbourState::kFailed) return refuse(c, index, p, kUnresolved);
   const bool behind = hop.answers() && is_behind(c.state, neighbour);
-  if (behind || !hop.answers() || !neighbours.pin(neighbour, port, p.family, target))
-    return hold(c, p, neighbour, port, target, behind);
+  const auto is_kept = [&] {  // for good where a record will name it
+    return p.side != nullptr ? neighbours.pin(neighbour, port, p.family, target)
+                             : neighbours.hold(neighbour, port, p.family, target, c.batch.now);
+  };
+  if (behind || !hop.answers() || !is_kept()) return hold(c, p, neighbour, port, target, behind);
   send_to(p, neighbour, port);
   cache_hop(c.batch, p, neighbour);
 }

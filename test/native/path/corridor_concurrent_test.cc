@@ -6,7 +6,7 @@
 #include <random>
 #include <thread>
 
-#include "support/corridor_kit.h"
+#include "support/corridor_hand.h"
 
 // Two workers run the whole corridor over one flow table: the questions of established connections
 // come by one, their answers by the other, by the express lane where they may, while both open, close,
@@ -55,91 +55,13 @@ Bytes answer(Bytes b, uint8_t flags) {
   return b;
 }
 
-// One worker's batch, states, frames and books.
-class Hand {
- public:
-  Hand(CorridorKit& kit, uint32_t id) : kit_(kit), frames_(*kit.arena) {
-    std::memset(static_cast<void*>(counters_.get()), 0, sizeof *counters_);
-    batch_->worker = states_->conntrack.worker = states_->nat.worker = id;
-    batch_->frames = &frames_;
-    batch_->counters = counters_.get();
-    begin(kit.now);
-  }
-  void begin(Time now) { batch_->reset(now); }
-  void put(uint16_t port, const Bytes& bytes) {
-    Packet& p = batch_->packets[batch_->count++];
-    p = Packet{};
-    p.frame = frames_.take();
-    if (p.frame == kFrameNone) std::abort();
-    p.data = kit_.arena->at(p.frame) + kFrameHeadroom;
-    p.length = static_cast<uint32_t>(bytes.size());
-    p.linear = static_cast<uint16_t>(bytes.size());
-    p.port_in = port;
-    std::memcpy(p.data, bytes.data(), bytes.size());
-    counters_->add(Counter::kPacketsIn);
-  }
-  void run(const Tables& tables) {
-    states_->express.pause = 0;  // it tries every batch
-    corridor(*batch_, tables, *states_);
-    // Parse names what it sees.
-    for (uint32_t i = 0; i < batch_->count; ++i)
-      express_ +=
-          batch_->packets[i].kind == Kind::kOther && batch_->packets[i].verdict == Verdict::kSent;
-    collect(true);
-  }
-  uint64_t by_express() const { return express_; }
-  // What a worker does between batches. `all`: what waits for a neighbour leaves. True: more is due.
-  bool tidy(const Tables& tables, bool all) {
-    begin(batch_->now);
-    route_wake(*batch_, tables.route, states_->route, all);
-    corridor_resume(*batch_, tables, *states_);
-    collect(false);
-    begin(batch_->now);
-    return conntrack_expire(*batch_, tables.conntrack, states_->conntrack, kExpireBatchMax);
-  }
-  void end(const Tables& tables) {
-    tidy(tables, true);
-    frames_.flush();
-  }
-  uint64_t count(Counter c) const { return counters_->counts[static_cast<uint32_t>(c)]; }
-  uint64_t drops() const {
-    uint64_t sum = 0;
-    for (const uint64_t d : counters_->drops) sum += d;
-    return sum;
-  }
-  std::vector<Bytes> to_pods;  // sent by the last run
-
- private:
-  void collect(bool keep) {
-    if (keep) to_pods.clear();
-    for (uint32_t port = 0; port < 3; ++port) {
-      auto& list = states_->output.lists[port];
-      for (uint32_t i = 0; i < list.count; ++i) {
-        const Packet& p = *list.packets[i];
-        if (keep && port == 1) to_pods.emplace_back(p.data, p.data + p.linear);
-        frames_.give_chain(p.frame);
-      }
-      counters_->add(Counter::kPacketsOut, list.count);
-      list.count = 0;
-    }
-    states_->output.segment_count = 0;
-  }
-
-  CorridorKit& kit_;
-  uint64_t express_ = 0;  // packets that went express
-  FrameCache frames_;
-  std::unique_ptr<Counters> counters_ = std::make_unique<Counters>();
-  std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();
-  std::unique_ptr<States> states_ = std::make_unique<States>();
-};
-
 bool is_tcp(const Bytes& b) {
   return b[12] == 0x86 ? b[20] == kProtocolTcp : b[13] == 0 && b[23] == kProtocolTcp;
 }
 
 struct Road {
   CorridorKit kit{false, true, kCapacity, kWorkers};
-  Hand hands[kWorkers] = {{kit, 0}, {kit, 1}};
+  CorridorHand hands[kWorkers] = {{kit, 0}, {kit, 1}};
   std::atomic<const Tables*> tables{nullptr};
   const Time start = time_now();
   std::atomic<bool> stop{false};
@@ -175,7 +97,7 @@ struct Road {
     kit.flows6->set_timers(timers);
   }
   void establish() {
-    Hand& h = hands[0];
+    CorridorHand& h = hands[0];
     const auto one = [&](uint16_t port, const Bytes& bytes) {
       h.begin(kit.now);
       h.put(port, bytes);
@@ -204,7 +126,7 @@ struct Road {
 
   void drive(uint32_t w) {
     constexpr uint8_t kFlags[] = {kTcpSyn, kTcpSyn, kTcpAck, kTcpFin | kTcpAck, kTcpRst, kTcpSyn};
-    Hand& h = hands[w];
+    CorridorHand& h = hands[w];
     std::mt19937 random(w + 1);
     std::vector<Bytes> heard;
     while (!stop.load(std::memory_order_relaxed)) {
@@ -274,10 +196,7 @@ TEST(CorridorConcurrent, OneTableManyHands) {
   for (auto& t : threads) t.join();
   for (auto& h : road.hands) h.end(*kit.tables);
 
-  for (const auto& h : road.hands)
-    EXPECT_EQ(h.count(Counter::kPacketsIn) + h.count(Counter::kOriginated),
-              h.count(Counter::kPacketsOut) + h.count(Counter::kConsumed) +
-                  h.count(Counter::kHeld) + h.drops());
+  for (const auto& h : road.hands) EXPECT_TRUE(h.is_balanced());
   EXPECT_EQ(kit.arena->free_count(), kit.arena->count());
   for (const Counter c : {Counter::kFlowExpired, Counter::kFlowEvicted, Counter::kFlowForgotten})
     EXPECT_GT(road.sum(c), 0u) << kCounterNames[static_cast<uint32_t>(c)];

@@ -52,8 +52,9 @@ struct CorridorKit {
   std::vector<Bytes> sent[kPortMax];  // of the last run, by port
 
   explicit CorridorKit(bool host = false, bool pods_masquerade = true,
-                       uint32_t capacity = kCapacity, uint32_t workers = 1)
-      : snat(workers, NodeRows::kSnatLow, NodeRows::kSnatHigh) {
+                       uint32_t capacity = kCapacity, uint32_t workers = 1,
+                       uint32_t neighbour_capacity = kNeighbourMax)
+      : neighbours(neighbour_capacity), snat(workers, NodeRows::kSnatLow, NodeRows::kSnatHigh) {
     std::string error;
     arena = FrameArena::create({2048, kFrames, false}, &error);
     flows4 = FlowTable<V4>::create({capacity, workers, false}, epochs, &error);
