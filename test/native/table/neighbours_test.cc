@@ -180,11 +180,12 @@ TEST(NeighboursConcurrent, OnlyOneWorkerAsks) {
   EXPECT_EQ(sent.load(), 2000u);
 }
 
-// Readers beside a writer that reuses entries: a name never reads as a mixture, and a pinned entry
-// never has another's MAC.
+// Readers beside a writer that reuses entries: a name never reads as a mixture, and a pinned or held
+// entry never has another's MAC. Time is the reader's: nothing it holds is old before it moves on.
 TEST(NeighboursConcurrent, ReadersSeeWholeNames) {
   NeighbourTable t(32);
   std::atomic<bool> stop{false};
+  std::atomic<Time> clock{kSecond};
   auto name = [](uint32_t i) {
     uint8_t bytes[16];
     for (auto& b : bytes) b = static_cast<uint8_t>(i);
@@ -193,12 +194,17 @@ TEST(NeighboursConcurrent, ReadersSeeWholeNames) {
   std::thread writer([&] {
     for (uint32_t i = 0; i < 100000; ++i) {
       const uint8_t mac[6] = {static_cast<uint8_t>(i), 0, 0, 0, 0, static_cast<uint8_t>(i)};
-      t.learn(1, 6, name(i), mac, true, true, 1);
+      t.learn(1, 6, name(i), mac, true, true, clock.load(std::memory_order_relaxed));
     }
     stop = true;
   });
-  uint32_t wrong = 0, pinned = 0;
+  uint32_t wrong = 0, pinned = 0, held = 0;
+  const auto is_anothers = [](const NextHop& hop, uint32_t i) {
+    return hop.answers() && (hop.mac[0] != static_cast<uint8_t>(i) || hop.mac[5] != hop.mac[0]);
+  };
   for (uint32_t i = 0; !stop; ++i) {
+    const Time now = clock.load(std::memory_order_relaxed) + kNeighbourGraceMs * kMillisecond / 3;
+    clock.store(now, std::memory_order_relaxed);
     const uint32_t index = t.find(1, 6, name(i));
     if (index == kNextHopNone) continue;
     uint8_t family;
@@ -206,12 +212,16 @@ TEST(NeighboursConcurrent, ReadersSeeWholeNames) {
     for (const uint8_t b : a.bytes) wrong += b != a.bytes[0];
     if (pinned < 8 && t.pin(index, 1, 6, name(i))) {
       pinned++;
-      const NextHop hop = t.read(index);
-      wrong += hop.answers() && (hop.mac[0] != static_cast<uint8_t>(i) || hop.mac[5] != hop.mac[0]);
+      wrong += is_anothers(t.read(index), i);
+    }
+    if (t.hold(index, 1, 6, name(i), now)) {
+      held++;
+      wrong += is_anothers(t.read(index), i);
     }
   }
   writer.join();
   EXPECT_EQ(wrong, 0u);
+  EXPECT_GT(held, 0u);
 }
 
 }  // namespace
