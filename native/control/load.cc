@@ -62,7 +62,7 @@ bool rows_ok(const TableSet& t, uint32_t drivers, std::string* error) {
   for (uint32_t i = 0; i < t.size(Section::kZones); ++i) {
     const auto& z = t.zones[i];
     if (z.id >= kZoneMax || z.source >= kZoneSourceCount || z.guaranteed > z.maximum ||
-        z.maximum > 100)
+        z.snat_guaranteed > z.maximum || z.maximum > 100)
       return fail(error, "a zone row is wrong");
   }
   return true;
@@ -273,6 +273,7 @@ std::unique_ptr<Tables> load(const TableSet& set, const LoadContext& c, std::str
   }
   t->service.pickup = pickup;
   t->nat.ports = c.ports;
+  t->nat.zones = t->conntrack.zones;
   t->nat.pod_ranges.assign(set.pod_ranges, set.pod_ranges + set.size(Section::kPodRanges));
   set_services(*t, std::move(services));
   load_own(set, *t);
@@ -302,15 +303,17 @@ void load_apply(const TableSet& set, const LoadContext& c, Tables& next) {
   timers.sctp = s.sctp_ms;
   c.flows4->set_timers(timers);
   c.flows6->set_timers(timers);
-  ZoneShare shares[kZoneMax];
+  ZoneShare shares[kZoneMax], of_ports[kZoneMax];
   uint32_t zones = 1;
   for (uint32_t i = 0; i < set.size(Section::kZones); ++i) {
     const ZoneRow& z = set.zones[i];
     shares[z.id] = {z.guaranteed, z.maximum};
+    of_ports[z.id] = {z.snat_guaranteed, z.maximum};
     zones = std::max(zones, z.id + 1u);
   }
   c.flows4->set_zones(shares, zones);
   c.flows6->set_zones(shares, zones);
+  c.ports->set_zones(of_ports, zones);
   c.neighbours->begin_statics();
   for (uint32_t i = 0; i < set.size(Section::kNeighbours); ++i) {
     const auto& n = set.neighbours[i];

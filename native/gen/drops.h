@@ -32,6 +32,7 @@ enum class Drop : uint8_t {
   kNoLocalEndpoint,
   kServicePortUnknown,
   kSnatPortExhausted,
+  kSnatZoneFull,
   kNoSnatAddress,
   kNoRoute,
   kTtlExceeded,
@@ -56,7 +57,7 @@ enum class Drop : uint8_t {
   kFaultInjected,
   kShutdown,
 };
-inline constexpr uint32_t kDropCount = 50;
+inline constexpr uint32_t kDropCount = 51;
 inline constexpr const char* kDropNames[] = {
     "none",
     "short_frame",
@@ -85,6 +86,7 @@ inline constexpr const char* kDropNames[] = {
     "no_local_endpoint",
     "service_port_unknown",
     "snat_port_exhausted",
+    "snat_zone_full",
     "no_snat_address",
     "no_route",
     "ttl_exceeded",

@@ -288,7 +288,7 @@ static_assert(offsetof(SnatSourceRow, pad) == 17);
 static_assert(offsetof(SnatSourceRow, port) == 18);
 static_assert(offsetof(SnatSourceRow, pad2) == 20);
 
-// A zone of the flow tables: what belongs to it (the first row that matches a new flow names its zone, else it is zone 0) and its shares of their capacity.
+// A zone of the flow tables: what belongs to it (the first row that matches a new flow names its zone, else it is zone 0) and its shares of their capacity, and of the source ports for masquerade.
 struct ZoneRow {
   uint16_t network;  // routing domain, when flags say so
   uint8_t id;  // stable over publishes; below zone_max
@@ -296,7 +296,7 @@ struct ZoneRow {
   uint8_t maximum;  // percent
   uint8_t source;  // enum zone_source: whether the client is in a pod range
   uint8_t flags;  // bit 0: of one network; bit 1: matches nothing by itself
-  uint8_t pad;
+  uint8_t snat_guaranteed;  // percent of the source ports for masquerade that are set aside
 };
 static_assert(sizeof(ZoneRow) == 8);
 static_assert(offsetof(ZoneRow, network) == 0);
@@ -305,7 +305,7 @@ static_assert(offsetof(ZoneRow, guaranteed) == 3);
 static_assert(offsetof(ZoneRow, maximum) == 4);
 static_assert(offsetof(ZoneRow, source) == 5);
 static_assert(offsetof(ZoneRow, flags) == 6);
-static_assert(offsetof(ZoneRow, pad) == 7);
+static_assert(offsetof(ZoneRow, snat_guaranteed) == 7);
 
 // What a zone holds of one flow table, summed over the workers.
 struct ZoneStateRow {

@@ -66,6 +66,7 @@ struct Decision {
   uint8_t answer;              // kRefuse: 0 silent, 1 RST or port unreachable
   uint8_t masquerade;          // 0 no, 1 yes
   Masquerade masquerade_mode;  // of the service; nat makes `masquerade` of it
+  uint8_t zone;                // of the flow tables; valid once nat has asked for a port
   uint16_t snat_source;        // index into the nat table's sources
   uint16_t snat_port;          // network order; valid while masquerade
   uint32_t snat_grant;         // the port pool's handle, to give it back

@@ -223,7 +223,7 @@ bool FlowTable<F>::remove(uint32_t worker, uint32_t record, uint32_t classes, Go
   auto& w = impl_->workers[worker];
   count_one(w.removed);
   impl_->zones.give(worker, c.zone);
-  *gone = Gone{c.snat_grant, c.snat};
+  *gone = Gone{c.snat_grant, c.snat, c.zone};
   if (c.owner == worker) {
     w.wheel.unlink(record);
     w.lists.unlink(record);

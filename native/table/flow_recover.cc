@@ -144,7 +144,7 @@ void FlowTable<F>::Restorer::settle(uint32_t record) noexcept {
   c.snat_grant = kSnatGrantNone;
   if (c.snat != 0 && !take_port(record)) return reject(record, &counts.portless);
   if (!enter(record)) {  // no room in the index: with this capacity only hostile keys manage that
-    if (c.snat != 0) from.ports->give(0, c.snat_grant);
+    if (c.snat != 0) from.ports->give(0, c.snat_grant, c.zone);
     return reject(record, &counts.damaged);
   }
   for (uint32_t d = 0; d < 2; ++d) {
@@ -187,8 +187,8 @@ bool FlowTable<F>::Restorer::take_port(uint32_t record) noexcept {
   const Key& reply = sides(record)[1].key;
   const uint32_t destination = PortPool::destination_hash(F::kFamily, key_src(reply), reply.sport);
   return from.ports != nullptr &&
-         from.ports->retake(F::kFamily, key_dst(reply), reply.protocol, destination, reply.dport,
-                            &cold(record).snat_grant);
+         from.ports->retake(F::kFamily, key_dst(reply), reply.protocol, destination,
+                            cold(record).zone, reply.dport, &cold(record).snat_grant);
 }
 
 // Nearly always into the two first buckets, which were asked for; the others are two misses more.
@@ -224,7 +224,7 @@ void FlowTable<F>::Restorer::leave(uint32_t record) noexcept {
   w.lists.unlink(record);
   table.impl_->zones.give(c.owner, c.zone);
   w.kept.store(w.kept.load(kRelaxed) - 1, kRelaxed);
-  if (c.snat != 0) from.ports->give(0, c.snat_grant);
+  if (c.snat != 0) from.ports->give(0, c.snat_grant, c.zone);
 }
 
 // Dealt to the workers in turn; their number may be another one now.

@@ -50,6 +50,7 @@ enum class KeepResult : uint8_t { kKept, kExisting, kClash, kFull, kDry };
 struct Gone {
   uint32_t snat_grant;
   uint8_t snat;
+  uint8_t zone;
 };
 
 // Connections of one family: a slab of records that never move, a bucketed index of 64-byte lines

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cstddef>
 
 #include "base/be.h"
 #include "base/check.h"
@@ -48,9 +49,15 @@ static_assert(kSnatSourceMax <= 255);
 
 // One worker's slice of one bitmap. Only its worker sets bits; any may clear one.
 struct Slice {
-  std::atomic<uint32_t> used;
+  std::atomic<uint16_t> used[kZoneMax];
   std::atomic<uint32_t> hint;  // bit behind the last one taken
   std::atomic<uint64_t> words[];
+};
+constexpr uint32_t kSliceHeadWords = offsetof(Slice, words) / sizeof(uint64_t);
+static_assert(kSliceHeadWords < kLineWords);
+
+struct Share {
+  std::atomic<uint8_t> guaranteed{0}, maximum{100};  // percent of a slice
 };
 
 }  // namespace
@@ -64,6 +71,8 @@ struct PortPool::Impl {
   uint8_t families[kSnatSourceMax];
   uint8_t* maps[kSnatSourceMax];
   std::atomic<uint32_t> sources{0};  // grows only; what lies below it does not change
+  Share shares[kZoneMax];
+  std::atomic<uint32_t> zones{1};  // no zone at or above ever had a port; grows only
   Tally tallies[kWorkerMax];
 
   size_t map_bytes() const noexcept {
@@ -72,6 +81,14 @@ struct PortPool::Impl {
   Slice& slice(const Grant& g, uint32_t worker) const noexcept {
     const size_t at = (size_t{g.code} * kSnatGroups + g.group) * workers + worker;
     return *reinterpret_cast<Slice*>(maps[g.source] + at * slice_bytes);
+  }
+  bool has(const Grant& g, uint32_t worker) const noexcept {
+    return g.source < sources.load(std::memory_order_acquire) && g.code != kProtocolNone &&
+           worker < workers;
+  }
+  void know_zones(uint32_t count) noexcept {
+    if (count > zones.load(std::memory_order_relaxed))
+      zones.store(count, std::memory_order_relaxed);
   }
   uint32_t slice_size(uint32_t worker) const noexcept {  // the last ones may be short
     const uint32_t first = worker * slice_ports;
@@ -82,6 +99,8 @@ struct PortPool::Impl {
     return (s.words[bit / kWordBits].fetch_or(mask, std::memory_order_acquire) & mask) == 0;
   }
   uint32_t find_free(const Slice& s, uint32_t size) const noexcept;
+  enum class Room : uint8_t { kFree, kNone, kOthers };
+  Room room_for(uint8_t zone, const Slice& s, uint32_t size) const noexcept;
 };
 
 PortPool::PortPool(uint32_t workers, uint16_t low, uint16_t high) : impl_(new Impl) {
@@ -91,8 +110,8 @@ PortPool::PortPool(uint32_t workers, uint16_t low, uint16_t high) : impl_(new Im
   p.low = low;
   p.ports = uint32_t{high} - low + 1;
   p.slice_ports = (p.ports + workers - 1) / workers;
-  // Whole lines, so that two workers never write one: a line begins with `used` and `hint`.
-  const uint32_t words = (p.slice_ports + kWordBits - 1) / kWordBits + 1;
+  // Whole lines, so that two workers never write one.
+  const uint32_t words = (p.slice_ports + kWordBits - 1) / kWordBits + kSliceHeadWords;
   p.slice_bytes = (words + kLineWords - 1) / kLineWords * kLineWords * sizeof(uint64_t);
 }
 
@@ -140,16 +159,52 @@ uint32_t PortPool::Impl::find_free(const Slice& s, uint32_t size) const noexcept
   return size;
 }
 
+// Whose the free ports of a slice are. Guarantees are counted anew each time, so that they may change,
+// and what an earlier process left may be more than its share.
+PortPool::Impl::Room PortPool::Impl::room_for(uint8_t zone, const Slice& s,
+                                              uint32_t size) const noexcept {
+  const auto part = [size](const std::atomic<uint8_t>& percent) {
+    return size * percent.load(std::memory_order_relaxed) / 100;
+  };
+  const uint32_t count = zones.load(std::memory_order_relaxed);
+  uint32_t used = 0, set_aside = 0;
+  for (uint32_t z = 0; z < count; ++z) {
+    const uint32_t mine = s.used[z].load(std::memory_order_relaxed);
+    const uint32_t guaranteed = part(shares[z].guaranteed);
+    used += mine;
+    if (z != zone && guaranteed > mine) set_aside += guaranteed - mine;
+  }
+  if (used >= size) return Room::kNone;
+  const uint32_t mine = s.used[zone].load(std::memory_order_relaxed);
+  const bool over = mine >= std::max(part(shares[zone].maximum), 1u);
+  return over || used + set_aside >= size ? Room::kOthers : Room::kFree;
+}
+
+void PortPool::set_zones(const ZoneShare* zones, uint32_t count) noexcept {
+  for (uint32_t z = 0; z < kZoneMax; ++z) {
+    const ZoneShare share = z < count ? zones[z] : ZoneShare{};
+    impl_->shares[z].guaranteed.store(share.guaranteed, std::memory_order_relaxed);
+    impl_->shares[z].maximum.store(share.maximum, std::memory_order_relaxed);
+  }
+  impl_->know_zones(count);
+}
+
+bool PortPool::zone_full(uint32_t worker, uint16_t source, uint8_t protocol,
+                         uint32_t destination_hash, uint8_t zone) const noexcept {
+  const auto& p = *impl_;
+  const Grant g{source, protocol_code(protocol), destination_hash % kSnatGroups, 0};
+  return p.has(g, worker) &&
+         p.room_for(zone, p.slice(g, worker), p.slice_size(worker)) == Impl::Room::kOthers;
+}
+
 bool PortPool::take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t destination_hash,
-                    uint16_t wanted_be, uint16_t* port_be, uint32_t* grant) noexcept {
+                    uint8_t zone, uint16_t wanted_be, uint16_t* port_be, uint32_t* grant) noexcept {
   auto& p = *impl_;
   Grant g{source, protocol_code(protocol), destination_hash % kSnatGroups, 0};
-  if (g.source >= p.sources.load(std::memory_order_acquire) || g.code == kProtocolNone ||
-      worker >= p.workers)
-    return false;
+  if (!p.has(g, worker)) return false;
   Slice& s = p.slice(g, worker);
   const uint32_t size = p.slice_size(worker);
-  if (s.used.load(std::memory_order_relaxed) >= size) return false;
+  if (p.room_for(zone, s, size) != Impl::Room::kFree) return false;
   const uint32_t first = p.low + worker * p.slice_ports;
   uint32_t bit = uint32_t{swap16(wanted_be)} - first;  // wraps to far beyond size when below
   if (bit >= size || !p.take_bit(s, bit)) {
@@ -158,7 +213,7 @@ bool PortPool::take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t
     check(p.take_bit(s, bit), "a free port's bit was set by another worker");
     s.hint.store(bit + 1, std::memory_order_relaxed);
   }
-  s.used.fetch_add(1, std::memory_order_relaxed);
+  s.used[zone].fetch_add(1, std::memory_order_relaxed);
   p.tallies[worker].taken.fetch_add(1, std::memory_order_relaxed);
   g.port = static_cast<uint16_t>(first + bit);
   *port_be = swap16(g.port);
@@ -167,7 +222,8 @@ bool PortPool::take(uint32_t worker, uint16_t source, uint8_t protocol, uint32_t
 }
 
 bool PortPool::retake(uint8_t family, const IpAddress& address, uint8_t protocol,
-                      uint32_t destination_hash, uint16_t port_be, uint32_t* grant) noexcept {
+                      uint32_t destination_hash, uint8_t zone, uint16_t port_be,
+                      uint32_t* grant) noexcept {
   auto& p = *impl_;
   const Grant g{source(family, address), protocol_code(protocol), destination_hash % kSnatGroups,
                 swap16(port_be)};
@@ -175,13 +231,14 @@ bool PortPool::retake(uint8_t family, const IpAddress& address, uint8_t protocol
   if (g.source == kSnatSourceNone || g.code == kProtocolNone || place >= p.ports) return false;
   Slice& s = p.slice(g, place / p.slice_ports);
   if (!p.take_bit(s, place % p.slice_ports)) return false;
-  s.used.fetch_add(1, std::memory_order_relaxed);
+  p.know_zones(zone + 1u);
+  s.used[zone].fetch_add(1, std::memory_order_relaxed);
   p.tallies[0].taken.fetch_add(1, std::memory_order_relaxed);
   *grant = g.pack();
   return true;
 }
 
-void PortPool::give(uint32_t worker, uint32_t grant) noexcept {
+void PortPool::give(uint32_t worker, uint32_t grant, uint8_t zone) noexcept {
   auto& p = *impl_;
   const Grant g = Grant::of(grant);
   const uint32_t place = uint32_t{g.port} - p.low;
@@ -193,7 +250,7 @@ void PortPool::give(uint32_t worker, uint32_t grant) noexcept {
   const uint64_t mask = uint64_t{1} << (bit % kWordBits);
   const uint64_t before = s.words[bit / kWordBits].fetch_and(~mask, std::memory_order_release);
   check(before & mask, "a port is given back once");
-  s.used.fetch_sub(1, std::memory_order_release);
+  check(s.used[zone].fetch_sub(1, std::memory_order_release) != 0, "a port's zone has ports");
   p.tallies[worker].given.fetch_add(1, std::memory_order_release);
 }
 

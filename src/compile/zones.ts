@@ -39,5 +39,7 @@ export const zoneRows = (
     maximum: zone.maximum,
     network: zone.network === undefined ? 0 : networkId(zone.network),
     source: zone.from === undefined ? ZoneSource.any : sources[zone.from],
+    // Pods are not masqueraded (nat.ts): what is set aside for them would be lost to the others.
+    snatGuaranteed: zone.from === "podCIDRs" ? 0 : zone.guaranteed,
     flags: (zone.network === undefined ? 0 : ofNetwork) | (name === defaultZone ? ofNothing : 0),
   }));

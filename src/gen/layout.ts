@@ -438,7 +438,7 @@ export function readSnatSourceRow(view: DataView, at: number): SnatSourceRow {
   };
 }
 
-/** A zone of the flow tables: what belongs to it (the first row that matches a new flow names its zone, else it is zone 0) and its shares of their capacity. */
+/** A zone of the flow tables: what belongs to it (the first row that matches a new flow names its zone, else it is zone 0) and its shares of their capacity, and of the source ports for masquerade. */
 export interface ZoneRow {
   /** routing domain, when flags say so */
   network: number;
@@ -452,6 +452,8 @@ export interface ZoneRow {
   source: number;
   /** bit 0: of one network; bit 1: matches nothing by itself */
   flags: number;
+  /** percent of the source ports for masquerade that are set aside */
+  snatGuaranteed: number;
 }
 export const zoneRowSize = 8;
 export function writeZoneRow(view: DataView, at: number, row: ZoneRow): void {
@@ -461,6 +463,7 @@ export function writeZoneRow(view: DataView, at: number, row: ZoneRow): void {
   view.setUint8(at + 4, row.maximum);
   view.setUint8(at + 5, row.source);
   view.setUint8(at + 6, row.flags);
+  view.setUint8(at + 7, row.snatGuaranteed);
 }
 export function readZoneRow(view: DataView, at: number): ZoneRow {
   return {
@@ -470,6 +473,7 @@ export function readZoneRow(view: DataView, at: number): ZoneRow {
     maximum: view.getUint8(at + 4),
     source: view.getUint8(at + 5),
     flags: view.getUint8(at + 6),
+    snatGuaranteed: view.getUint8(at + 7),
   };
 }
 

@@ -277,23 +277,26 @@ t.test("zones in order, with ids that stay", async (t) => {
   const rows = async (zones: object) =>
     tables(await modelOf([], { flows: { zones } }), directory).zones.map(
       (z) =>
-        `${z.id} network ${z.flags & 1 ? z.network : "any"} from ${z.source} ${z.guaranteed}-${z.maximum}${z.flags & 2 ? " nothing" : ""}`,
+        `${z.id} network ${z.flags & 1 ? z.network : "any"} from ${z.source} ${z.guaranteed}-${z.maximum} ports ${z.snatGuaranteed}${z.flags & 2 ? " nothing" : ""}`,
     );
   t.same(
     await rows({
       pods: { from: "podCIDRs", guaranteed: 40, maximum: 80 },
-      storage: { network: "blue", from: "outside" },
+      storage: { network: "blue", from: "outside", guaranteed: 5 },
       default: { guaranteed: 10 },
     }),
     [
-      `1 network any from ${ZoneSource.pods} 40-80`,
-      `2 network 1 from ${ZoneSource.outside} 0-100`,
-      `0 network any from ${ZoneSource.any} 10-100 nothing`,
+      `1 network any from ${ZoneSource.pods} 40-80 ports 0`,
+      `2 network 1 from ${ZoneSource.outside} 5-100 ports 5`,
+      `0 network any from ${ZoneSource.any} 10-100 ports 10 nothing`,
     ],
   );
   t.same(
     await rows({ web: { network: "default" }, storage: { network: "blue" } }),
-    [`1 network 0 from ${ZoneSource.any} 0-100`, `2 network 1 from ${ZoneSource.any} 0-100`],
+    [
+      `1 network 0 from ${ZoneSource.any} 0-100 ports 0`,
+      `2 network 1 from ${ZoneSource.any} 0-100 ports 0`,
+    ],
     "a new zone takes the id of one that is gone",
   );
   t.same(

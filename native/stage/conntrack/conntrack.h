@@ -1,7 +1,7 @@
 #pragma once
 #include "kernel/kernels.h"
 #include "packet/batch.h"
-#include "stage/conntrack/zone.h"
+#include "stage/zone.h"
 #include "table/flow_table.h"
 #include "table/port_pool.h"
 #include "table/service_table.h"

@@ -61,7 +61,7 @@ struct Keeper {
   // The port that nat took for a packet that makes no connection after all.
   void take_back(const Decision& d) noexcept {
     if (d.what != Decision::What::kBalance || !d.masquerade) return;
-    give_back(batch, table, worker, Gone{d.snat_grant, 1});
+    give_back(batch, table, worker, Gone{d.snat_grant, 1, d.zone});
   }
   bool take_late(const Packet& p, Decision& d) noexcept;
   void refuse(uint16_t index, Packet& p, const Decision& d) noexcept;
@@ -79,12 +79,18 @@ struct Keeper {
   void run(uint16_t index, Packet& p, Replies<F>& replies) noexcept;
 };
 
+// Nat found no port for it.
+bool wants_port(const Decision& d) noexcept {
+  return d.what == Decision::What::kRefuse &&
+         (d.refusal == Drop::kSnatPortExhausted || d.refusal == Drop::kSnatZoneFull);
+}
+
 // Nat found no port; since then earlier packets of this batch may have turned out to need none.
 bool Keeper::take_late(const Packet& p, Decision& d) noexcept {
-  if (d.what != Decision::What::kRefuse || d.refusal != Drop::kSnatPortExhausted) return false;
+  if (!wants_port(d)) return false;
   const uint32_t destination = PortPool::destination_hash(p.family, d.new_dst, d.new_dport);
-  if (!table.ports->take(worker, d.snat_source, p.protocol, destination, d.new_sport, &d.snat_port,
-                         &d.snat_grant))
+  if (!table.ports->take(worker, d.snat_source, p.protocol, destination, d.zone, d.new_sport,
+                         &d.snat_port, &d.snat_grant))
     return false;
   d.what = Decision::What::kBalance;
   d.masquerade = 1;
@@ -174,7 +180,7 @@ void Keeper::keep(Packet& p, const Decision& d, const typename F::Key& reply,
   flow.generation = table.generation;
   flow.snat_grant = d.masquerade ? d.snat_grant : kSnatGrantNone;
   flow.snat = d.masquerade;
-  flow.zone = zone_of(p, table.zones);
+  flow.zone = d.masquerade ? d.zone : zone_of(p, table.zones);
   flow.state = first_state(p);
   Drop why = Drop::kFlowClash;
   for (uint32_t tries = 0; tries < kTriesMax; ++tries) {
@@ -215,6 +221,7 @@ void Keeper::run(uint16_t index, Packet& p, Replies<F>& replies) noexcept {
     hash_keys<F>(table, &reply, 1, &hash);
     keep<F>(p, d, reply, hash);
   } else if (d.what == Decision::What::kRefuse) {
+    if (wants_port(d)) flows_of<F>(table).refuse(worker, d.zone);
     refuse(index, p, d);
   } else {
     batch.counters->add(Counter::kRoutedPlain);

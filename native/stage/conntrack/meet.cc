@@ -7,7 +7,7 @@ namespace nodeplane {
 void give_back(Batch& batch, const ConntrackTable& table, uint32_t worker,
                const Gone& gone) noexcept {
   if (!gone.snat) return;
-  table.ports->give(worker, gone.snat_grant);
+  table.ports->give(worker, gone.snat_grant, gone.zone);
   batch.counters->add(Counter::kSnatPortGivenBack);
 }
 

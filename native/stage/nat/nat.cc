@@ -33,12 +33,16 @@ void masquerade(Batch& batch, const Packet& p, Decision& d, const Nat::Table& ta
   const uint16_t source = d.snat_source;
   if (source == kSnatSourceNone) return refuse(d, Drop::kNoSnatAddress);
   const uint32_t destination = PortPool::destination_hash(p.family, d.new_dst, d.new_dport);
-  if (!table.ports->take(worker, source, p.protocol, destination, d.new_sport, &d.snat_port,
-                         &d.snat_grant))
-    return refuse(d, Drop::kSnatPortExhausted);
+  d.zone = zone_of(p, table.zones);
+  PortPool& ports = *table.ports;
+  if (!ports.take(worker, source, p.protocol, destination, d.zone, d.new_sport, &d.snat_port,
+                  &d.snat_grant)) {
+    const bool others = ports.zone_full(worker, source, p.protocol, destination, d.zone);
+    return refuse(d, others ? Drop::kSnatZoneFull : Drop::kSnatPortExhausted);
+  }
   d.masquerade = 1;
   d.snat_source = source;
-  d.new_src = table.ports->address(source);
+  d.new_src = ports.address(source);
   d.new_sport = d.snat_port;
   batch.counters->add(Counter::kSnatPortTaken);
 }

@@ -234,6 +234,88 @@ TEST(Zones, AMaximumIsKept) {
   EXPECT_EQ(scene.kit.flows4->live(), 1000u);
 }
 
+// Of the 256 ports there are towards the one endpoint; masqueraded are clients outside and, on its way
+// to itself, the endpoint.
+struct MasqueradeScene : Scene {
+  static constexpr uint32_t kPorts = 256, kOutsideZone = 2;
+  Client pod(uint16_t port) const { return {kEndpoint, port}; }
+
+  // Shares of the ports in percent.
+  MasqueradeScene(uint8_t pods_guaranteed, uint8_t outside_maximum) : Scene(10'000) {
+    ZoneRow pods{}, outside{};
+    pods.id = kPods;
+    pods.maximum = 100;
+    pods.snat_guaranteed = pods_guaranteed;
+    pods.source = static_cast<uint8_t>(ZoneSource::kPods);
+    outside.id = kOutsideZone;
+    outside.maximum = outside_maximum;
+    outside.source = static_cast<uint8_t>(ZoneSource::kOutside);
+    kit.zones = {pods, outside};
+    kit.publish(false, true, 1);
+  }
+  // A batch of SYNs from outside, and one of the pod. How many of each left.
+  std::pair<uint32_t, uint32_t> beat(uint16_t pods_port) {
+    std::vector<CorridorKit::In> in;
+    for (uint32_t i = 0; i < kBurst; ++i)
+      in.push_back(packets.asks(
+          {kOutside | (next() & 0xffff), static_cast<uint16_t>(next() | 1024)}, kTcpSyn));
+    in.push_back(packets.asks(pod(pods_port), kTcpSyn));
+    const uint64_t refused = zone(kPods).refused;
+    const uint32_t left = run(in);
+    const uint32_t pods = zone(kPods).refused == refused;
+    return {left - pods, pods};
+  }
+};
+
+TEST(MasqueradedFlood, LeavesAnotherZoneItsPorts) {
+  MasqueradeScene scene(40, 100);
+  constexpr uint32_t kSetAside = MasqueradeScene::kPorts * 40 / 100;
+  uint32_t flood = 0;
+  for (uint16_t i = 0; i < kSetAside; ++i) {
+    const auto [outside, pods] = scene.beat(2000 + i);
+    flood += outside;
+    ASSERT_EQ(pods, 1u) << "connection " << i << " of the pod was refused";
+  }
+  EXPECT_EQ(flood, MasqueradeScene::kPorts - kSetAside);
+  const uint64_t refused = kSetAside * Scene::kBurst - flood;
+  // Once both have all that is theirs, no port is left at all.
+  EXPECT_EQ(scene.kit.drops(Drop::kSnatZoneFull) + scene.kit.drops(Drop::kSnatPortExhausted),
+            refused);
+  EXPECT_GE(scene.kit.drops(Drop::kSnatZoneFull), refused - Scene::kBurst);
+  EXPECT_EQ(scene.zone(MasqueradeScene::kOutsideZone).refused, refused);
+  EXPECT_EQ(scene.zone(kPods).half_open, kSetAside);
+  EXPECT_EQ(scene.kit.drops(Drop::kFlowTableFull) + scene.kit.drops(Drop::kFlowZoneFull), 0u);
+  EXPECT_EQ(scene.beat(9000), std::make_pair(0u, 0u)) << "its guarantee is used up";
+  EXPECT_EQ(scene.kit.drops(Drop::kSnatPortExhausted),
+            refused + Scene::kBurst + 1 - scene.kit.drops(Drop::kSnatZoneFull));
+  // The ports come back with the records.
+  scene.kit.advance(61 * kSecond);
+  EXPECT_EQ(scene.kit.flows4->live(), 0u);
+  EXPECT_EQ(scene.kit.snat.in_use(), 0u);
+  EXPECT_EQ(scene.beat(9001).second, 1u);
+}
+
+TEST(MasqueradedFlood, IsHeldByItsOwnMaximum) {
+  MasqueradeScene scene(0, 50);
+  uint32_t flood = 0, pods = 0;
+  for (uint16_t i = 0; i < MasqueradeScene::kPorts / 2; ++i) {
+    const auto beat = scene.beat(2000 + i);
+    flood += beat.first;
+    pods += beat.second;
+  }
+  EXPECT_EQ(flood, MasqueradeScene::kPorts / 2);
+  EXPECT_EQ(pods, MasqueradeScene::kPorts / 2);
+  EXPECT_GT(scene.kit.drops(Drop::kSnatZoneFull), 0u);
+}
+
+// What shares are for.
+TEST(MasqueradedFlood, WithoutSharesItTakesAll) {
+  MasqueradeScene scene(0, 100);
+  EXPECT_EQ(scene.beat(2000).first + scene.beat(2001).first, MasqueradeScene::kPorts - 1);
+  EXPECT_EQ(scene.beat(2002), std::make_pair(0u, 0u));
+  EXPECT_EQ(scene.kit.drops(Drop::kSnatZoneFull), 0u);
+}
+
 // RST makes no record; FIN one that is over soon, whatever follows.
 TEST(Zones, AnEndWithoutABeginningIsForgottenSoon) {
   Scene scene(1000);

@@ -154,10 +154,11 @@ TYPED_TEST(FlowRecoverTest, MasqueradedOnesTakeTheirPortAgain) {
   const uint16_t source = ports.source(TypeParam::kFamily, address);
   auto f = make_flow<TypeParam>(1);
   f.snat = 1;
+  f.zone = 3;
   const uint32_t group =
       PortPool::destination_hash(TypeParam::kFamily, key_src(f.reply), f.reply.sport);
   ASSERT_TRUE(
-      ports.take(1, source, kProtocolTcp, group, swap16(50000), &f.reply.dport, &f.snat_grant));
+      ports.take(1, source, kProtocolTcp, group, 3, swap16(50000), &f.reply.dport, &f.snat_grant));
   f.reply_hash = hash_of(f.reply);
   this->keep(f);
   auto twin = f;  // another client that wears the same port to the same endpoint: damage, not life
@@ -177,7 +178,8 @@ TYPED_TEST(FlowRecoverTest, MasqueradedOnesTakeTheirPortAgain) {
   Gone gone;
   ASSERT_TRUE(revived.table->forget(0, ref.record, &gone));
   EXPECT_EQ(gone.snat, 1);
-  revived.ports.give(0, gone.snat_grant);
+  EXPECT_EQ(gone.zone, 3);
+  revived.ports.give(0, gone.snat_grant, gone.zone);
   EXPECT_EQ(revived.ports.in_use(), 0u);
 }
 

@@ -21,11 +21,13 @@ struct Taken {
   uint16_t port;  // host order
   uint32_t grant;
 };
+constexpr uint8_t kZone = 0;
 
 bool take(PortPool& pool, uint32_t worker, uint16_t source, uint32_t hash, uint16_t wanted,
-          Taken* out, uint8_t protocol = kProtocolTcp) {
+          Taken* out, uint8_t protocol = kProtocolTcp, uint8_t zone = kZone) {
   uint16_t be = 0;
-  if (!pool.take(worker, source, protocol, hash, swap16(wanted), &be, &out->grant)) return false;
+  if (!pool.take(worker, source, protocol, hash, zone, swap16(wanted), &be, &out->grant))
+    return false;
   out->port = swap16(be);
   return true;
 }
@@ -81,7 +83,7 @@ TEST(PortPool, EveryPortOnceThenNoneThenAtOnceWhatWasGivenBack) {
   EXPECT_TRUE(take(pool, 0, pool.source(4, address(2)), 3, 1050, &t));
   EXPECT_EQ(pool.in_use(), 135u);
   for (const size_t i : {size_t{0}, size_t{77}, size_t{130}}) {
-    pool.give(0, taken[i].grant);
+    pool.give(0, taken[i].grant, kZone);
     ASSERT_TRUE(take(pool, 0, s, 3, 9, &t));
     EXPECT_EQ(t.port, taken[i].port);
     EXPECT_FALSE(take(pool, 0, s, 3, 9, &t));
@@ -93,7 +95,7 @@ TEST(PortPool, ThePortGivenBackLastIsNotTheNextOne) {
   const uint16_t s = pool.source(4, address(1));
   Taken a, b;
   ASSERT_TRUE(take(pool, 0, s, 0, 0, &a));
-  pool.give(0, a.grant);
+  pool.give(0, a.grant, kZone);
   ASSERT_TRUE(take(pool, 0, s, 0, 0, &b));  // rotates: the far end may still be in TIME_WAIT
   EXPECT_NE(a.port, b.port);
 }
@@ -121,9 +123,104 @@ TEST(PortPoolDeathTest, AGrantGivenTwiceStopsTheProgram) {
   PortPool pool(1, 2000, 2099);
   Taken t;
   ASSERT_TRUE(take(pool, 0, pool.source(4, address(1)), 0, 0, &t));
-  pool.give(0, t.grant);
-  EXPECT_DEATH(pool.give(0, t.grant), "given back once");
-  EXPECT_DEATH(pool.give(0, kSnatGrantNone), "grant of this pool");
+  pool.give(0, t.grant, kZone);
+  EXPECT_DEATH(pool.give(0, t.grant, kZone), "given back once");
+  EXPECT_DEATH(pool.give(0, kSnatGrantNone, kZone), "grant of this pool");
+}
+
+// Of 100 ports zone 1 is guaranteed 30 and may have 50.
+struct PortShares : testing::Test {
+  static constexpr ZoneShare kShares[] = {{0, 100}, {30, 50}, {0, 100}};
+  PortPool pool{1, 2000, 2099};
+  const uint16_t source = pool.source(4, address(1));
+  std::vector<uint32_t> grants[3];
+
+  void SetUp() override { pool.set_zones(kShares, 3); }
+  // How many of `wanted` ports the zone gets; why no more.
+  uint32_t take_some(uint8_t zone, uint32_t wanted, uint32_t hash = 7) {
+    Taken t;
+    uint32_t got = 0;
+    while (got < wanted && take(pool, 0, source, hash, 0, &t, kProtocolTcp, zone)) {
+      grants[zone].push_back(t.grant);
+      ++got;
+    }
+    return got;
+  }
+  bool zone_full(uint8_t zone, uint32_t hash = 7) const {
+    return pool.zone_full(0, source, kProtocolTcp, hash, zone);
+  }
+  void give_one(uint8_t zone) {
+    pool.give(0, grants[zone].back(), zone);
+    grants[zone].pop_back();
+  }
+};
+
+TEST_F(PortShares, AGuaranteeIsSetAside) {
+  EXPECT_EQ(take_some(0, 100), 70u);
+  EXPECT_TRUE(zone_full(0));
+  EXPECT_TRUE(zone_full(2));
+  EXPECT_EQ(take_some(2, 1), 0u);
+  EXPECT_FALSE(zone_full(1));
+  EXPECT_EQ(take_some(1, 100), 30u);
+  EXPECT_FALSE(zone_full(1)) << "nothing is left for anybody: that is another refusal";
+  give_one(0);
+  EXPECT_EQ(take_some(1, 100), 1u) << "beyond the guarantee who comes first is served";
+  give_one(1);
+  EXPECT_EQ(take_some(2, 100), 1u);
+  give_one(1);
+  EXPECT_EQ(take_some(0, 100), 0u) << "what is given back below the guarantee is set aside again";
+  EXPECT_EQ(take_some(1, 100), 1u);
+}
+
+TEST_F(PortShares, AMaximumIsKept) {
+  EXPECT_EQ(take_some(1, 100), 50u);
+  EXPECT_TRUE(zone_full(1));
+  EXPECT_EQ(take_some(0, 100), 50u);
+  EXPECT_FALSE(zone_full(0));
+}
+
+// To another destination ports are counted by themselves.
+TEST_F(PortShares, AreOfEveryDestination) {
+  EXPECT_EQ(take_some(0, 100), 70u);
+  EXPECT_EQ(take_some(0, 100, 8), 70u);
+  EXPECT_EQ(take_some(1, 100, 8), 30u);
+}
+
+TEST_F(PortShares, MayChangeWhilePortsAreTaken) {
+  EXPECT_EQ(take_some(0, 100), 70u);
+  constexpr ZoneShare kOther[] = {{0, 40}, {50, 100}};
+  pool.set_zones(kOther, 2);
+  EXPECT_EQ(take_some(0, 1), 0u);
+  EXPECT_EQ(take_some(2, 1), 0u) << "20 more are zone 1's than there are";
+  EXPECT_EQ(take_some(1, 100), 30u);
+  for (int i = 0; i < 31; ++i) give_one(0);
+  EXPECT_EQ(take_some(0, 100), 1u);
+  pool.set_zones(nullptr, 0);
+  EXPECT_EQ(take_some(2, 100), 30u);
+  EXPECT_EQ(pool.in_use(), 100u);
+}
+
+TEST_F(PortShares, OneIsTheLeastMaximum) {
+  constexpr ZoneShare kTiny[] = {{0, 100}, {0, 1}};
+  PortPool few(2, 2000, 2059);
+  few.set_zones(kTiny, 2);
+  const uint16_t s = few.source(4, address(1));
+  Taken t;
+  EXPECT_TRUE(take(few, 1, s, 7, 0, &t, kProtocolTcp, 1));
+  EXPECT_FALSE(take(few, 1, s, 7, 0, &t, kProtocolTcp, 1));
+  EXPECT_TRUE(take(few, 0, s, 7, 0, &t, kProtocolTcp, 1)) << "each worker's slice for itself";
+}
+
+// An earlier process had other shares, and zones that are no more.
+TEST_F(PortShares, WhatSurvivedCounts) {
+  uint32_t grant;
+  for (uint16_t i = 0; i < 80; ++i)
+    ASSERT_TRUE(pool.retake(4, address(1), kProtocolTcp, 7, 9, swap16(2000 + i), &grant));
+  EXPECT_EQ(take_some(0, 100), 0u);
+  EXPECT_EQ(take_some(1, 100), 20u);
+  pool.give(0, grant, 9);
+  EXPECT_EQ(take_some(1, 100), 1u);
+  EXPECT_EQ(take_some(0, 100), 0u);
 }
 
 // Two workers take; each gives back what the other took. Nothing is lost or handed out twice.
@@ -150,7 +247,7 @@ TEST(PortPoolConcurrent, TwoWorkersAtOnce) {
       const uint32_t grant = theirs.exchange(kSnatGrantNone, std::memory_order_acq_rel);
       if (grant != kSnatGrantNone) {
         EXPECT_EQ(owner[grant & 0xffff].exchange(0), 1u);
-        pool.give(worker, grant);
+        pool.give(worker, grant, kZone);
         gives++;
       }
     }

@@ -63,7 +63,7 @@ struct NatStage : testing::Test {
     n.begin();
     const Decision& d = decide(n.ip(client, 40000, vip, 80));
     EXPECT_EQ(d.what, What::kBalance);
-    if (d.masquerade) pool.give(0, d.snat_grant);
+    if (d.masquerade) pool.give(0, d.snat_grant, d.zone);
     return d.masquerade;
   }
 };

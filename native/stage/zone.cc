@@ -1,4 +1,4 @@
-#include "stage/conntrack/zone.h"
+#include "stage/zone.h"
 
 namespace nodeplane {
 namespace {
