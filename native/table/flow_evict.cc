@@ -7,7 +7,7 @@ namespace {
 // List heads and records that one eviction looks at, at most. Whatever is skipped on the way (gone
 // already, or of another class by now) leaves the owner's list for good, so looks are not wasted twice.
 constexpr uint32_t kLooksMax = 64;
-constexpr uint32_t kStepsMax = 8;  // in another worker's list: its owner will clear the way
+constexpr uint32_t kStepsMax = 8;  // in another worker's list
 
 constexpr uint32_t class_bit(FlowClass c) noexcept { return 1u << static_cast<uint32_t>(c); }
 constexpr uint32_t kGiveWay = class_bit(FlowClass::kClosing) | class_bit(FlowClass::kHalfOpen) |
@@ -89,21 +89,30 @@ bool FlowTable<F>::evict_own(uint32_t worker, uint8_t list, uint32_t* looks, Gon
 }
 
 // The list changes under us. Whatever we come by is a record, and one that lives was not reused since
-// this batch began: it may go if it is of the zone and class, in that list or not.
+// this batch began: it may go if it is of the zone and class, in that list or not. So we go on where
+// we left off, behind those that the owner has not cleared away yet.
 template <class F>
 bool FlowTable<F>::evict_other(uint32_t worker, uint32_t other, uint8_t list, uint32_t* looks,
                                Gone* gone) noexcept {
-  uint32_t record = impl_->workers[other].lists.first(list);
+  auto& w = impl_->workers[worker];
+  const uint32_t of = other << 8 | list;
+  uint32_t record = kRecordNone;
+  if (w.after_list == of) record = std::exchange(w.after, kRecordNone);
+  if (record == kRecordNone) record = impl_->workers[other].lists.first(list);
   for (uint32_t steps = 0; steps < kStepsMax && *looks != 0; ++steps) {
     --*looks;
     if (record == kRecordNone) return false;
     const FlowCold& c = cold_[record];
     const FlowState state = state_of(record);
     const FlowClass now = flow_class(state);
+    const uint32_t next = c.next.load(std::memory_order_relaxed);
     if (state != FlowState::kNone && FlowLists::number(c.zone, now) == list &&
-        remove(worker, record, class_bit(now), gone))
+        remove(worker, record, class_bit(now), gone)) {
+      w.after_list = of;
+      w.after = next;
       return true;
-    record = c.next.load(std::memory_order_relaxed);
+    }
+    record = next;
   }
   return false;
 }

@@ -56,6 +56,9 @@ struct FlowTable<F>::Impl {
     bool leaping = false;            // time has leapt further than last_seen can tell
     uint32_t leap_ms = 0;
     uint32_t turn = 0;                          // whose lists eviction looks at next
+    uint32_t after_list = 0;                    // of whom: where its last eviction from another's
+    uint32_t after = kRecordNone;               // list left off
+    uint64_t told = 0;                          // owners of what was removed, a bit each
     std::atomic<uint64_t> kept{0}, removed{0};  // by this worker
     struct {
       std::atomic<uint64_t> kept{0}, refused{0}, evicted[kFlowClassCount] = {};

@@ -231,6 +231,7 @@ bool FlowTable<F>::remove(uint32_t worker, uint32_t record, uint32_t classes, Go
     impl_->pool.retire(worker, record);
   } else {
     post(record);
+    w.told |= uint64_t{1} << c.owner;
   }
   return true;
 }

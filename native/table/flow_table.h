@@ -119,6 +119,9 @@ class FlowTable {
   void set_zones(const ZoneShare* shares, uint32_t count) noexcept;
   // When this worker's wheel is next due, for a sleeping worker; ~0 never.
   Time next_due(uint32_t worker) const noexcept;
+  // Whose connections this worker has removed since it last asked, a bit each. Until such an owner looks
+  // (expire), what they held is nobody's: it should not sleep.
+  uint64_t take_told(uint32_t worker) noexcept;
 
   // -- aside --
   // Before any worker: takes what an earlier process left in `records`, whole connections only; all

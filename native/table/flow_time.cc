@@ -205,6 +205,12 @@ Time FlowTable<F>::next_due(uint32_t worker) const noexcept {
   return next == FlowWheel::kNever ? next : std::min(next, w.wheel.time() + kSleepMax);
 }
 
+template <class F>
+uint64_t FlowTable<F>::take_told(uint32_t worker) noexcept {
+  static_assert(kWorkerMax <= 64);
+  return std::exchange(impl_->workers[worker].told, 0);
+}
+
 template void FlowTable<V4>::stir(uint32_t, FlowRef, uint8_t, uint8_t, Time) noexcept;
 template void FlowTable<V6>::stir(uint32_t, FlowRef, uint8_t, uint8_t, Time) noexcept;
 template void FlowTable<V4>::post(uint32_t) noexcept;
@@ -217,5 +223,7 @@ template void FlowTable<V4>::set_timers(const FlowTimers&) noexcept;
 template void FlowTable<V6>::set_timers(const FlowTimers&) noexcept;
 template Time FlowTable<V4>::next_due(uint32_t) const noexcept;
 template Time FlowTable<V6>::next_due(uint32_t) const noexcept;
+template uint64_t FlowTable<V4>::take_told(uint32_t) noexcept;
+template uint64_t FlowTable<V6>::take_told(uint32_t) noexcept;
 
 }  // namespace nodeplane

@@ -1,6 +1,7 @@
 #include "worker/worker.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/thread.h"
 
@@ -179,10 +180,12 @@ uint32_t Worker::turn(Time now) noexcept {
   wake_waiting(*tables, now, false);
   batch_->reset(now);
   moved += conntrack_expire(*batch_, tables->conntrack, states_->conntrack, kExpireBatchMax);
+  const uint64_t told = std::exchange(states_->conntrack.told, 0);
   for (uint32_t w = 0; w < shared_.workers; ++w) {
-    if (!woken_[w]) continue;
+    if (!woken_[w] && (told >> w & 1) == 0) continue;
     woken_[w] = false;
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // ring push before the look at sleeping
+    // Ring push and notice before the look at sleeping.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     if (shared_.sleeping[w].load(std::memory_order_relaxed)) thread_wake(shared_.wake_fds[w]);
   }
   counters_->counts[static_cast<uint32_t>(Counter::kFramesTaken)] = frames_.taken();

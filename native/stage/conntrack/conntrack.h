@@ -24,6 +24,7 @@ struct ConntrackTable {
 struct ConntrackState {
   uint32_t worker = 0;
   uint32_t kept = 0;  // connections made since the last expiry
+  uint64_t told = 0;  // workers whose connections this one ended, a bit each: to be woken
 };
 
 // find: have we met?

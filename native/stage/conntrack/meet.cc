@@ -81,6 +81,7 @@ bool conntrack_expire(Batch& batch, const ConntrackTable& table, ConntrackState&
   expire_family<V6>(batch, table, state.worker, half, &more6);
   if (more4 && !more6) expire_family<V4>(batch, table, state.worker, half, &more4);
   if (more6 && !more4) expire_family<V6>(batch, table, state.worker, half, &more6);
+  state.told |= table.v4->take_told(state.worker) | table.v6->take_told(state.worker);
   return more4 || more6;
 }
 

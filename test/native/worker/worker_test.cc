@@ -117,6 +117,99 @@ TEST(Worker, SaysThatConnectionsAreOverdue) {
   worker.drain(then);
 }
 
+// Gives SYNs of ever new clients, who are pods; what is transmitted is forgotten.
+class SynPort : public NullPort {
+ public:
+  SynPort() : NullPort(PortCaps{}) {}
+  uint32_t receive(uint32_t, Packet* packets, uint32_t, FrameCache& frames,
+                   Counters&) noexcept override {
+    Ip4 ip;
+    ip.src = {10, 1, 0, 20};
+    ip.protocol = kProtocolTcp;
+    for (uint32_t i = 0; i < kGives; ++i) {
+      const Bytes bytes = eth(0x0800, ipv4(ip, tcp(next++, 80, kTcpSyn)));
+      packets[i] = Packet{};
+      EXPECT_TRUE(
+          place_bytes(packets[i], frames, bytes.data(), static_cast<uint32_t>(bytes.size())));
+    }
+    return kGives;
+  }
+  static constexpr uint32_t kGives = 64;
+  uint16_t next = 2000;
+};
+
+// One queue for each of two workers; the second worker sleeps until it is woken.
+class QuietPort : public NullPort {
+ public:
+  explicit QuietPort(PortCaps caps) : NullPort(std::move(caps)) {}
+  ~QuietPort() override { thread_event_close(event_); }
+  bool arm(uint32_t) noexcept override { return ++sleeps, true; }
+  int wait_fd(uint32_t) const noexcept override { return event_; }
+  uint32_t transmit(uint32_t, Packet* const* packets, uint32_t count,
+                    FrameCache& frames) noexcept override {
+    for (uint32_t i = 0; i < count; ++i) frames.give_chain(packets[i]->frame);
+    return count;
+  }
+  std::atomic<uint32_t> sleeps{0};
+
+ private:
+  const int event_ = thread_event();
+};
+
+// The table is full of half-open connections of one zone, whose owner sleeps. Another worker's new ones
+// of another zone take their place, and the owner is woken to give back what they held: there is a
+// reserve of a 32nd only.
+TEST(WorkerConcurrent, WakesASleepingOwnerOfWhatItEvicts) {
+  constexpr uint32_t kTurns = 20;
+  static_assert(kTurns * SynPort::kGives > 4 * CorridorKit::kCapacity / 32);
+  static_assert(kTurns * SynPort::kGives < CorridorKit::kCapacity * 40 / 100);
+  PortCaps caps;
+  caps.queues = 2;
+  SynPort in;
+  QuietPort out(caps);
+  WorkerNode node(&in, &out, 2);
+  ZoneRow pods{};
+  pods.id = 1;
+  pods.guaranteed = 40;
+  pods.maximum = 100;
+  pods.source = static_cast<uint8_t>(ZoneSource::kPods);
+  node.kit.zones = {pods};
+  node.kit.publish(false, true, 3);
+  node.shared.tables.store(node.kit.tables.get());
+  for (uint32_t n = 0; n < CorridorKit::kCapacity; ++n) {
+    auto f = make_flow<V4>(n);
+    f.state = FlowState::kSynSent;
+    FlowRef ref;
+    ASSERT_EQ(node.kit.flows4->keep(1, f, time_now(), &ref), KeepResult::kKept);
+  }
+  {
+    Worker busy(node.shared, 0, WorkerMode::kPolling, -1, node.counters.get());
+    Worker owner(node.shared, 1, WorkerMode::kInterrupt, -1, node.others.get());
+    owner.start();
+    const auto slept = [&](uint32_t times) {
+      const Time end = time_now() + 30 * kSecond;
+      while (out.sleeps.load() < times && time_now() < end)
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+    };
+    slept(1);
+    const Time start = time_now();
+    for (uint32_t turn = 0; turn < kTurns; ++turn) {
+      const uint32_t before = out.sleeps.load();
+      busy.turn(time_now());
+      EXPECT_EQ(node.drops(Drop::kFlowTableFull), 0u) << "in turn " << turn;
+      slept(before + 1);
+    }
+    EXPECT_LT(time_now() - start, kTurns / 2 * Time{kSleepMsMax} * kMillisecond);
+    node.shared.stopping.store(true);
+    thread_wake(node.shared.wake_fds[1]);
+    owner.join();
+    busy.drain(time_now());
+  }
+  EXPECT_EQ(node.counters->counts[static_cast<uint32_t>(Counter::kFlowEvicted)],
+            kTurns * SynPort::kGives);
+  EXPECT_EQ(node.live(), CorridorKit::kCapacity);
+}
+
 class WorkerSleeps : public testing::TestWithParam<WorkerMode> {};
 
 TEST_P(WorkerSleeps, OnlyWhenNoConnectionIsOverdue) {
