@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "packet/place.h"
@@ -32,11 +33,13 @@ class LargePort : public NullPort {
   }
   uint32_t transmit(uint32_t, Packet* const* packets, uint32_t count,
                     FrameCache& frames) noexcept override {
+    count = std::min(count, room);
     for (uint32_t i = 0; i < count; ++i) frames.give_chain(packets[i]->frame);
     sent += count;
     return count;
   }
   uint32_t gives, sent = 0;
+  uint32_t room = ~0u;  // packets that it takes at once
 };
 
 // As many packets in one list as segmentation may make: more than a batch ever received.
@@ -54,6 +57,47 @@ TEST(Worker, SendsAListLongerThanABatch) {
   EXPECT_EQ(held_back, 0u) << "another port makes another endpoint";
   EXPECT_EQ(out.sent, kLarge * kPieces);
   EXPECT_EQ(node.counters->counts[static_cast<uint32_t>(Counter::kSegmented)], kLarge * kPieces);
+}
+
+TEST(Worker, RefusesWhatTheTransmitRingCannotHold) {
+  constexpr uint32_t kRoom = 100, kTook = 2 * kRoom;  // it gets a second chance
+  PortCaps caps;
+  LargePort in(caps, kLarge), out(caps, 0);
+  WorkerNode node(&in, &out);
+  {
+    Worker worker(node.shared, 0, WorkerMode::kPolling, -1, node.counters.get());
+    out.room = kRoom;
+    worker.turn(node.kit.now);
+    EXPECT_EQ(out.sent, kTook);
+    EXPECT_EQ(node.drops(Drop::kTxRingFull), kLarge * kPieces - kTook);
+    out.room = ~0u;
+    in.gives = kLarge;
+    worker.turn(node.kit.now);  // there is room again
+    worker.drain(node.kit.now);
+  }
+  EXPECT_EQ(out.sent, kTook + kLarge * kPieces);
+  EXPECT_EQ(node.drops(Drop::kTxRingFull), kLarge * kPieces - kTook);
+  EXPECT_EQ(node.sum(Counter::kPacketsOut), out.sent);
+  EXPECT_EQ(node.sum(Counter::kFramesTaken), node.sum(Counter::kFramesGiven));
+}
+
+TEST(Worker, RefusesMoreSegmentsThanABatchMayHave) {
+  static_assert(kLarge * kPieces == kSegmentsBatchMax);
+  PortCaps caps;
+  LargePort in(caps, kLarge + 1), out(caps, 0);
+  WorkerNode node(&in, &out);
+  {
+    Worker worker(node.shared, 0, WorkerMode::kPolling, -1, node.counters.get());
+    worker.turn(node.kit.now);
+    EXPECT_EQ(out.sent, kSegmentsBatchMax);
+    EXPECT_EQ(node.drops(Drop::kSegmentFailed), 1u);
+    in.gives = 1;
+    worker.turn(node.kit.now);
+    worker.drain(node.kit.now);
+  }
+  EXPECT_EQ(out.sent, kSegmentsBatchMax + kPieces);
+  EXPECT_EQ(node.drops(Drop::kSegmentFailed), 1u);
+  EXPECT_EQ(node.sum(Counter::kFramesTaken), node.sum(Counter::kFramesGiven));
 }
 
 // Worker 1 owns the queue that worker 0's packets leave by, and does not turn for a while.
