@@ -54,7 +54,7 @@ const macOf = (namespace: string, name: string): string => {
   return (JSON.parse(out) as [{ address: string }])[0].address;
 };
 
-/** `mtu`: of all interfaces. Names are the subject's own: NAPI threads are known by them. */
+/** `mtu`: of all interfaces. Names are the run's and the subject's own: NAPI threads are known by them. */
 export function makeNet(index: number, mtu = 1500): VethNet {
   removeStale();
   const own = (what: string): string => `np-veth-${process.pid}-${index}-${what}`;
@@ -63,8 +63,9 @@ export function makeNet(index: number, mtu = 1500): VethNet {
   const remove = (): void => {
     for (const name of made.splice(0)) spawnSync("ip", ["netns", "del", name]);
   };
+  const run = process.pid.toString(36); // at most 5 characters, of the 15 that a name may have
   const named = (end: string) =>
-    Object.fromEntries(sides.map((s) => [s, `${end}${index}${s}`])) as Record<Side, string>;
+    Object.fromEntries(sides.map((s) => [s, `${end}${run}${index}${s}`])) as Record<Side, string>;
   const [node, outside] = [named("n"), named("o")];
   const home = { client: namespaces.client, sink: namespaces.client, backend: namespaces.backend };
   try {
