@@ -3,7 +3,7 @@
 // within seconds. So every two-core sample carries the round trip of a cache line before and after it.
 import { cpus } from "node:os";
 import { nativeModule } from "../src/runtime/native.js";
-import { busyTicks } from "./machine.js";
+import { busyTicks, tickMs } from "./machine.js";
 import { testpmdTicks } from "./testpmd.js";
 
 /** Where the side that is measured works, and where everything that it works with does. */
@@ -14,9 +14,6 @@ const nearNsMax = 150;
 
 /** More of the machine than that, and a sample says nothing. */
 const othersShareMax = 0.1;
-/** USER_HZ, which is 100 on every Linux that runs Node. */
-const tickMs = 10;
-
 /**
  * `mixed`: it changed during the sample. `unknown`: the round trip could not be told. `disturbed`:
  * other processes worked meanwhile.

@@ -32,6 +32,9 @@ function ticks(): Ticks {
   return { all: busy + idle + wait + stolen, busy, stolen };
 }
 
+/** USER_HZ, which is 100 on every Linux that runs Node. */
+export const tickMs = 10;
+
 /** Time that all processors together were busy since boot, in ticks. */
 export const busyTicks = (): number => ticks().busy;
 

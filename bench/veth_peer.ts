@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { MacText } from "../src/kit/brand.js";
 import { macBytes } from "../src/kit/ip.js";
@@ -14,7 +15,7 @@ import {
   type NativePeerOptions,
   nativeModule,
 } from "../src/runtime/native.js";
-import { busyTicks } from "./machine.js";
+import { busyTicks, tickMs } from "./machine.js";
 import { outsideCore, ownPriority } from "./veth_net.js";
 import { targets } from "./veth_services.js";
 
@@ -59,16 +60,11 @@ export interface PeerSample {
   readonly latency: NativeLatency | null;
 }
 
-/** USER_HZ, which is 100 on every Linux that runs Node. */
-const tickMs = 10;
-
 /** Run time, ns: the first figure of schedstat (Documentation/scheduler/sched-stats.rst). */
 const runTime = (task: string): number =>
   Number(readFileSync(`${task}/schedstat`, "utf8").split(" ")[0]);
 export const runTimes = (tasks: readonly string[]): number =>
   tasks.reduce((sum, task) => sum + runTime(task), 0);
-
-const sleep = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
 
 /**
  * Packets on their way at most: fewer than the 256 that a veth ring holds, so that nobody works for

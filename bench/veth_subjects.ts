@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { MacText } from "../src/kit/brand.js";
 import { atEnd } from "./at_end.js";
@@ -189,7 +190,7 @@ export class Subject {
         .map(Number)
         .filter((tid) => readFileSync(`${taskOf(pid, tid)}/comm`, "utf8").startsWith("np-worker"));
       if (found.length > 0) return found;
-      await new Promise((r) => setTimeout(r, 10));
+      await sleep(10);
     }
     throw new Error(`no worker runs in ${this.name}`);
   }
