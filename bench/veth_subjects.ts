@@ -50,6 +50,9 @@ const tapName = (side: Side): string => `t${side}`;
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const taskOf = (pid: number, tid = pid): string => `/proc/${pid}/task/${tid}`;
+/** Where others work too, generator or node may get no turn in so short a time as a sample. */
+const sampleTries = 3;
+
 export interface SampleWish {
   readonly flows: number;
   readonly firstFlow?: number;
@@ -234,9 +237,11 @@ export class Subject {
       services: isBare(this.name) ? 0 : this.services,
       tasks: this.tasks,
     };
-    const found = JSON.parse(await this.#peer.ask(JSON.stringify(all))) as PeerSample;
-    if (found.received === 0) throw new Error(`no packet arrived (${this.name})`);
-    return found;
+    for (let tries = 0; tries < sampleTries; tries++) {
+      const found = JSON.parse(await this.#peer.ask(JSON.stringify(all))) as PeerSample;
+      if (found.received > 0) return found;
+    }
+    throw new Error(`no packet arrived (${this.name})`);
   }
 
   #remove(): void {
