@@ -110,10 +110,15 @@ process.once("exit", () => {
 /** A nodeplane with one memif port and nothing behind it but a load or a wall. */
 export class Peer {
   readonly #child = fork(join(here, "peer_process.js"), { serialization: "advanced" });
+  readonly #ended: Promise<never>;
 
   private constructor() {
     running.add(this.#child);
     this.#child.once("exit", () => running.delete(this.#child));
+    this.#ended = once(this.#child, "exit").then(([code, signal]) => {
+      throw new Error(`a peer's process ended with ${code ?? signal}`);
+    });
+    this.#ended.catch(() => {}); // whoever asks is told
   }
 
   static async start(t: Test, options: NativePeerOptions): Promise<Peer> {
@@ -125,12 +130,9 @@ export class Peer {
   }
 
   async #ask<T>(wish: Wish): Promise<T> {
-    const ended = once(this.#child, "exit").then(([code, signal]) => {
-      throw new Error(`a peer's process ended with ${code ?? signal}`);
-    });
     const heard = once(this.#child, "message");
     this.#child.send(wish);
-    const [answer] = (await Promise.race([heard, ended])) as [Answer];
+    const [answer] = (await Promise.race([heard, this.#ended])) as [Answer];
     if ("error" in answer) throw new Error(answer.error);
     return answer.value as T;
   }
