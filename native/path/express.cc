@@ -131,7 +131,8 @@ bool restamp(const ConntrackTable& table, typename F::Side& side) noexcept {
   return true;
 }
 
-// What is asked of every packet by leave(), once more, and whether it comes behind one that walks.
+// What is asked of every packet by leave(), once more, and whether it comes behind one that walks; the
+// last question stamps a direction anew that is calm but for its age.
 template <class F>
 [[gnu::noinline]] bool is_calm(const Way& way, const Lane<F>& lane, uint32_t at,
                                uint32_t entry) noexcept {

@@ -11,8 +11,8 @@ namespace nodeplane {
 
 inline constexpr uint32_t kNeighbourMax = 65536;
 inline constexpr uint32_t kNeighbourFailedMs = 5000;  // one that failed is not asked again before
-inline constexpr uint32_t kNeighbourGraceMs =
-    100;  // nor does one just asked or sent to lose its entry
+// One that was just asked or sent to does not lose its entry.
+inline constexpr uint32_t kNeighbourGraceMs = 100;
 
 enum class NeighbourState : uint8_t { kIncomplete, kReachable, kStatic, kFailed };
 

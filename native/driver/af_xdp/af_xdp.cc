@@ -287,6 +287,8 @@ void AfXdpPort::describe(const std::string& why_not_native) {
                          " per send";
   if (deferral_)
     caps_.description += ", NAPI deferred " + std::to_string(settings_.defer_us) + " us";
+  else if (settings_.defer_us != 0)
+    caps_.description += ", NAPI not deferred (kernel or driver cannot)";
   if (left_over_.fd >= 0)
     caps_.description +=
         ", replaced a left-over program (id " + std::to_string(left_over_.id) + ")";
