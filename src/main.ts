@@ -1,41 +1,41 @@
-// Wires the rooms for the command line.
+// Wires the rooms for the command line. Only the command that was asked for is loaded: all of them
+// together take most of a short command's time.
 import { Command, CommanderError } from "commander";
-import { addBench } from "./cli/bench.js";
-import { addCheck } from "./cli/check.js";
-import { exitOk, exitUsage, type Rooms } from "./cli/context.js";
-import { addDemo } from "./cli/demo.js";
-import { addDoctor } from "./cli/doctor.js";
-import { addMemifEcho } from "./cli/memif_echo.js";
-import { addPlan } from "./cli/plan.js";
-import { addQueries } from "./cli/query.js";
-import { addReplay } from "./cli/replay.js";
-import { addRun } from "./cli/run.js";
-import { addTop } from "./cli/top.js";
-import { loadFile, loadObject } from "./sources/file.js";
+import { type AddCommand, exitOk, exitUsage, type Rooms } from "./cli/context.js";
 import { watchFiles } from "./sources/watch.js";
 
-const commands = [
-  addRun,
-  addCheck,
-  addPlan,
-  addReplay,
-  addQueries,
-  addTop,
-  addDoctor,
-  addDemo,
-  addMemifEcho,
-  addBench,
+const commands: [names: readonly string[], load: () => Promise<AddCommand>][] = [
+  [["run"], async () => (await import("./cli/run.js")).addRun],
+  [["check"], async () => (await import("./cli/check.js")).addCheck],
+  [["plan"], async () => (await import("./cli/plan.js")).addPlan],
+  [["replay"], async () => (await import("./cli/replay.js")).addReplay],
+  [
+    ["flows", "services", "stats", "drops"],
+    async () => (await import("./cli/query.js")).addQueries,
+  ],
+  [["top"], async () => (await import("./cli/top.js")).addTop],
+  [["doctor"], async () => (await import("./cli/doctor.js")).addDoctor],
+  [["demo"], async () => (await import("./cli/demo.js")).addDemo],
+  [["memif-echo"], async () => (await import("./cli/memif_echo.js")).addMemifEcho],
+  [["bench"], async () => (await import("./cli/bench.js")).addBench],
 ];
 
+const rooms: Rooms = {
+  loadFile: async (file) => (await import("./sources/file.js")).loadFile(file),
+  loadObject: async (config) => (await import("./sources/file.js")).loadObject(config),
+  watchFiles,
+};
+
 export async function main(args: readonly string[]): Promise<void> {
-  const rooms: Rooms = { loadFile, loadObject, watchFiles };
   const program = new Command("nodeplane")
     .description(
       "A userspace dataplane: service load balancing, NAT and connection tracking over AF_XDP",
     )
     .exitOverride()
     .showHelpAfterError("(--help shows the options)");
-  for (const add of commands) add(program, rooms);
+  // What is no command's name is help, or wrong: both need all of them.
+  const asked = commands.filter(([names]) => names.includes(args[0] ?? ""));
+  for (const [, load] of asked.length > 0 ? asked : commands) (await load())(program, rooms);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   try {
     await program.parseAsync(args, { from: "user" });

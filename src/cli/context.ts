@@ -53,7 +53,7 @@ export function complainOf(problems: readonly Problem[]): void {
 }
 
 /** Loads, or tells every mistake and fails. */
-export async function loadOrFail(rooms: Rooms, file: string): Promise<Loaded> {
+export async function loadOrFail(rooms: Pick<Rooms, "loadFile">, file: string): Promise<Loaded> {
   const loaded = await rooms.loadFile(file);
   if (loaded.ok) return loaded.value;
   complainOf(loaded.error);

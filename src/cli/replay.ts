@@ -22,7 +22,7 @@ import {
 } from "./context.js";
 
 type Files = ReadonlyMap<string, string>;
-interface Options {
+export interface ReplayOptions {
   config: string;
   in: Files;
   out: Files;
@@ -89,7 +89,7 @@ function renderReport(report: Report): string {
   ].join("\n");
 }
 
-function checkNames(model: Model, options: Options): void {
+function checkNames(model: Model, options: ReplayOptions): void {
   const names = new Set(model.ports.map((p) => p.name));
   let isWrong = false;
   for (const option of ["in", "out"] as const) {
@@ -123,7 +123,10 @@ function checkFiles(inputs: Files, outputs: Files): void {
   }
 }
 
-async function replay(rooms: Rooms, options: Options): Promise<void> {
+export async function replay(
+  rooms: Pick<Rooms, "loadFile">,
+  options: ReplayOptions,
+): Promise<void> {
   const { model, notices } = await loadOrFail(rooms, options.config);
   for (const notice of notices) complain(`note: ${notice}`);
   checkNames(model, options);
@@ -174,5 +177,5 @@ export const addReplay: AddCommand = (program, rooms) => {
     .addOption(files("--out <port=file>", "where to write what leaves by a port (pcap)"))
     .option("--report <file>", "write packets, drops and flows there as JSON")
     .option("--json", "the report as one JSON document on standard output")
-    .action(action((options: Options) => replay(rooms, options)));
+    .action(action((options: ReplayOptions) => replay(rooms, options)));
 };

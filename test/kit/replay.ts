@@ -1,11 +1,11 @@
-// `nodeplane replay` as a function, for tests: frames in, frames out and the report.
-import { execFile } from "node:child_process";
+// `nodeplane replay` as a function, for tests: frames in, frames out and the report. The command's own,
+// in this process: starting one for each of many short stories takes far longer than the stories.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { replay as replayFiles } from "../../src/cli/replay.js";
+import { loadFile } from "../../src/sources/file.js";
 import { type Captured, readPcap, writePcap } from "./pcap.js";
-import { command } from "./root.js";
 
 export interface ReplayReport {
   packets: Record<string, { in: number; out: number }>;
@@ -20,7 +20,7 @@ export interface Replayed {
   out: Map<string, Captured[]>;
 }
 
-/** Runs to the end of the inputs. `files` are written beside the configuration. Throws with the command's words. */
+/** Runs to the end of the inputs. `files` are written beside the configuration. Throws when the command fails. */
 export async function replay(
   config: unknown,
   files: Readonly<Record<string, string>>,
@@ -32,13 +32,19 @@ export async function replay(
     const file = (name: string): string => join(dir, name);
     for (const [name, text] of Object.entries(files)) writeFileSync(file(name), text);
     writeFileSync(file("nodeplane.yaml"), JSON.stringify(config)); // JSON is YAML
-    const args = ["replay", "-c", file("nodeplane.yaml"), "--report", file("report.json")];
-    for (const [port, packets] of inputs) {
+    for (const [port, packets] of inputs)
       writeFileSync(file(`${port}-in.pcap`), writePcap(packets));
-      args.push("--in", `${port}=${file(`${port}-in.pcap`)}`);
-    }
-    for (const port of outputs) args.push("--out", `${port}=${file(`${port}-out.pcap`)}`);
-    await promisify(execFile)(process.execPath, [command, ...args]); // rejects with what it said
+    const named = (ports: Iterable<string>, end: string): Map<string, string> =>
+      new Map([...ports].map((port) => [port, file(`${port}-${end}.pcap`)]));
+    await replayFiles(
+      { loadFile },
+      {
+        config: file("nodeplane.yaml"),
+        in: named(inputs.keys(), "in"),
+        out: named(outputs, "out"),
+        report: file("report.json"),
+      },
+    );
     return {
       report: JSON.parse(readFileSync(file("report.json"), "utf8")) as ReplayReport,
       out: new Map(outputs.map((port) => [port, readPcap(readFileSync(file(`${port}-out.pcap`)))])),

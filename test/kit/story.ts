@@ -1,4 +1,4 @@
-// Stories: packets told in words (test/story/*.md). Every story runs on `replay`, in this world:
+// Stories: packets told in words (test/story/*.md). Every story runs through `replay`, in this world:
 // clients behind a gateway on port `client`, endpoints on port `backends`, all neighbours known.
 import { parse } from "yaml";
 import { describe } from "./decode.js";
@@ -210,7 +210,7 @@ export function told(story: Story): Outcome {
   return outcome;
 }
 
-/** Runs the story's packets through `nodeplane replay`. */
+/** Runs the story's packets through `replay`. */
 export async function happened(story: Story): Promise<Outcome> {
   const world = worldOf(story);
   const inputs = new Map<PortName, Captured[]>(portNames.map((port) => [port, []]));
