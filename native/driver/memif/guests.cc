@@ -89,19 +89,17 @@ bool HubThread::answer_guest(Guest& guest, Heard& heard) {
 }
 
 bool HubThread::refuse_guest(Guest& guest, const std::string& why, bool violation) {
-  send(guest.socket.get(), disconnect_message(why), -1);
-  drain(guest.socket.get());
   const Wish* const wish = guest.handshake.wish();
   // Who has not said for whom it came is told of by the socket's first port.
   Member* member = guest.server->members.front();
   for (Member* one : guest.server->members)
     if (&one->wish == wish) member = one;
-  {
-    const std::lock_guard hold(member->seat->told_lock);
-    ++member->seat->told.refused;
-    if (violation) ++member->seat->told.violations;
-    member->seat->told.last_reason = why;
-  }
+  const std::lock_guard hold(member->seat->told_lock);
+  send(guest.socket.get(), disconnect_message(why), -1);
+  drain(guest.socket.get());
+  ++member->seat->told.refused;
+  if (violation) ++member->seat->told.violations;
+  member->seat->told.last_reason = why;
   tell(*member, "peer " + guest.handshake.peer() + " refused: " + why);
   return false;
 }

@@ -231,32 +231,30 @@ void HubThread::hear_server(Member& member) {
 }
 
 void HubThread::fail(Member& member, const std::string& why, bool violation) {
+  const std::lock_guard hold(member.seat->told_lock);
   if (member.socket) drain(member.socket.get());
   member.socket.reset();
   member.handshake.reset();
   member.try_at = now_ + member.pause;
   member.pause = std::min(2 * member.pause, kPauseMax);
-  {
-    const std::lock_guard hold(member.seat->told_lock);
-    ++member.seat->told.refused;
-    if (violation) ++member.seat->told.violations;
-    member.seat->told.last_reason = why;
-  }
+  ++member.seat->told.refused;
+  if (violation) ++member.seat->told.violations;
+  member.seat->told.last_reason = why;
   if (member.failure != why) tell(member, "no connection to " + member.wish.socket + ": " + why);
   member.failure = why;
 }
 
 // --- connections --------------------------------------------------------------------------------
+// What is told is locked while a connection is put in place, ended or refused: who finds it gone, or
+// hears of its end as the peer, reads why.
 
 void HubThread::begin(Member& member, std::unique_ptr<OwnedLink> link) {
   member.link = std::move(link);
   member.pause = kPauseMin;
   member.failure.clear();
-  {
-    const std::lock_guard hold(member.seat->told_lock);
-    ++member.seat->told.connects;
-    member.seat->told.peer = member.link->peer;
-  }
+  const std::lock_guard hold(member.seat->told_lock);
+  ++member.seat->told.connects;
+  member.seat->told.peer = member.link->peer;
   tell(member, "peer " + member.link->peer + " connected");
   member.seat->offer(member.link.get());
 }
@@ -285,18 +283,16 @@ void HubThread::look(Member& member) {
 }
 
 void HubThread::end(Member& member, const std::string& why, bool violation, bool say) {
+  const std::lock_guard hold(member.seat->told_lock);
   if (say) send(member.socket.get(), disconnect_message(why), -1);
   drain(member.socket.get());
   member.socket.reset();
   member.seat->withdraw();
   member.leaving = true;
-  {
-    const std::lock_guard hold(member.seat->told_lock);
-    ++member.seat->told.disconnects;
-    if (violation) ++member.seat->told.violations;
-    member.seat->told.peer.clear();
-    member.seat->told.last_reason = why;
-  }
+  ++member.seat->told.disconnects;
+  if (violation) ++member.seat->told.violations;
+  member.seat->told.peer.clear();
+  member.seat->told.last_reason = why;
   tell(member, "peer " + member.link->peer + " disconnected: " + why);
 }
 
@@ -309,7 +305,6 @@ void HubThread::finish(Member& member) {
 
 void HubThread::tell(Member& member, const std::string& line) {
   const std::string whole = "memif port " + member.wish.port + ": ";
-  const std::lock_guard hold(member.seat->told_lock);
   auto& news = member.seat->told.news;
   if (news.size() + 2 > Seat::kNewsMax) {
     ++member.untold;

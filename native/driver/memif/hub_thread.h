@@ -82,7 +82,7 @@ class HubThread final : public Hub {
   void look(Member& member);
   void end(Member& member, const std::string& why, bool violation, bool say);
   void finish(Member& member);
-  void tell(Member& member, const std::string& line);
+  void tell(Member& member, const std::string& line);  // under the seat's lock
 
   std::mutex lock_;  // over all that follows
   std::vector<std::unique_ptr<Member>> members_;

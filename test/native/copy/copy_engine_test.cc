@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "base/time.h"
 #include "copy/copy.h"
 #include "support/copy_kit.h"
 
@@ -161,22 +162,28 @@ TEST(CopyEngine, FewLargeOnesAreTheCpus) {
   CopyOptions options;
   options.engine = "model";
   options.model.latency_ns = 50'000'000;
-  auto engine = open_copy(options, &why);
-  std::string error;
-  auto c = engine->channel(&error);
   std::vector<uint8_t> from(4 * 1000, 7), to(4 * 1000);
   std::vector<Copy> copies;
   for (size_t i = 0; i < 4; ++i) copies.push_back({&to[i * 1000], &from[i * 1000], 1000});
-  c->submit(copies.data(), options.batch_min - 1);
-  EXPECT_EQ(c->poll(), options.batch_min - 1);  // no 50 ms have passed
-  c->submit(copies.data(), options.batch_min);
-  EXPECT_EQ(c->poll(), options.batch_min - 1);
-  // Small ones behind large ones are finished, but not told before those.
-  const Copy small{&to[0], &from[0], 10};
-  c->submit(&small, 1);
-  EXPECT_EQ(c->poll(), options.batch_min - 1);
-  c->drain();
-  EXPECT_EQ(c->poll(), 2 * options.batch_min);
+  uint64_t told[3];
+  for (Time spent = options.model.latency_ns; spent >= options.model.latency_ns;) {
+    auto engine = open_copy(options, &why);
+    std::string error;
+    auto c = engine->channel(&error);
+    const Time begin = time_now();
+    c->submit(copies.data(), options.batch_min - 1);
+    told[0] = c->poll();
+    c->submit(copies.data(), options.batch_min);
+    told[1] = c->poll();
+    // Small ones behind large ones are finished, but not told before those.
+    const Copy small{&to[0], &from[0], 10};
+    c->submit(&small, 1);
+    told[2] = c->poll();
+    spent = time_now() - begin;  // once more if the engine's time was over, on a busy machine
+    c->drain();
+    EXPECT_EQ(c->poll(), 2 * options.batch_min);
+  }
+  for (const uint64_t each : told) EXPECT_EQ(each, options.batch_min - 1);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "copy/dsa/engine.h"
 #include "support/copy_kit.h"
+#include "support/patience.h"
 
 namespace nodeplane::dsa {
 namespace {
@@ -53,13 +54,13 @@ class ConcurrentModel : public ::testing::Test {
     const Time start = time_now();
     for (;;) {
       const uint8_t status = __atomic_load_n(&record.status, __ATOMIC_ACQUIRE);
-      if (status != kPending || time_now() - start > 10 * kSecond) return status;
+      if (status != kPending || time_now() - start > kPatience) return status;
     }
   }
   // Until the model has counted an error that no record tells.
   uint8_t soft_error() {
     const Time start = time_now();
-    while (model->soft_errors() == 0 && time_now() - start < 10 * kSecond) {
+    while (model->soft_errors() == 0 && time_now() - start < kPatience) {
     }
     return model->soft_error();
   }

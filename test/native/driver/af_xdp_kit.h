@@ -55,7 +55,8 @@ inline int status_of(pid_t child) {
 }
 
 // Polls the port until it has given `count` packets or nothing came for `wait_ms`.
-inline std::vector<Bytes> receive_all(PortKit& kit, Port& port, size_t count, int wait_ms = 500) {
+inline std::vector<Bytes> receive_all(PortKit& kit, Port& port, size_t count,
+                                      int wait_ms = kPatienceMs) {
   std::vector<Bytes> all;
   while (all.size() < count) {
     uint32_t came = 0;

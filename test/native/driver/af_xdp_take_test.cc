@@ -461,7 +461,7 @@ struct SharedWire : Wire {
   bool host_answers() const {
     InNetNs in(peer);
     const int client = tcp_socket();
-    const timeval limit{2, 0};
+    const timeval limit{kPatienceMs / 1000, 0};
     setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     const sockaddr_in there = at("10.9.0.1", 2222);
@@ -486,7 +486,7 @@ struct SharedWire : Wire {
     return client;
   }
   // Whether the connection was refused (by RST) within the time.
-  static bool refused(int client, int wait_ms) {
+  static bool refused(int client, int wait_ms = kPatienceMs) {
     pollfd waiting{client, POLLOUT, 0};
     if (poll(&waiting, 1, wait_ms) <= 0) return false;
     int problem = 0;
@@ -516,15 +516,17 @@ TEST_P(SharedPort, HostAndServicesSideBySide) {
 
   const int client = wire.start("10.9.0.1", 80);
   std::vector<Bytes> got = receive_all(kit, *port, 1);
-  ASSERT_EQ(got.size(), 1u);
+  ASSERT_FALSE(got.empty());
   EXPECT_EQ(got[0][23], kTcp);
   EXPECT_EQ(got[0][37], 80);
   EXPECT_FALSE(SharedWire::refused(client, 200)) << "the kernel must not have seen the SYN";
   close(client);
   const int asking = wire.start("10.9.0.100", 443);
-  got = receive_all(kit, *port, 1);
-  ASSERT_GE(got.size(), 1u);
-  EXPECT_EQ(got[0][12] << 8 | got[0][13], 0x0806) << "who has the virtual address?";
+  // The first client's SYN may have come once more.
+  do {
+    got = receive_all(kit, *port, 1);
+    ASSERT_FALSE(got.empty()) << "who has the virtual address?";
+  } while (got.back()[12] << 8 != 0x0800 || got.back()[13] != 0x06);
   close(asking);
   EXPECT_TRUE(wire.host_answers());
 }
@@ -534,7 +536,7 @@ TEST(AfXdpServices, AfterAKillServicesAreDroppedAndTheHostGoesOn) {
   NEEDS_AF_XDP();
   SharedWire wire;
   int client = wire.start("10.9.0.1", 80);
-  EXPECT_TRUE(SharedWire::refused(client, 500)) << "without a program the kernel refuses";
+  EXPECT_TRUE(SharedWire::refused(client)) << "without a program the kernel refuses";
   close(client);
   int ready[2];
   ASSERT_EQ(pipe(ready), 0);
@@ -554,7 +556,8 @@ TEST(AfXdpServices, AfterAKillServicesAreDroppedAndTheHostGoesOn) {
   status_of(child);
 
   client = wire.start("10.9.0.1", 80);
-  EXPECT_FALSE(SharedWire::refused(client, 5000)) << "RST within 5 s";
+  // A second SYN comes after a second.
+  EXPECT_FALSE(SharedWire::refused(client, 1500)) << "RST within 1.5 s";
   EXPECT_TRUE(wire.host_answers());
 
   // A restart: until it knows what is ours, the old program goes on with what it knew.
@@ -573,7 +576,7 @@ TEST(AfXdpServices, AfterAKillServicesAreDroppedAndTheHostGoesOn) {
   close(client);
   port.reset();
   client = wire.start("10.9.0.1", 80);
-  EXPECT_TRUE(SharedWire::refused(client, 500)) << "after a clean close";
+  EXPECT_TRUE(SharedWire::refused(client)) << "after a clean close";
   close(client);
 }
 

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <xdp/xsk.h>
 
+#include <atomic>
+#include <memory>
 #include <set>
 #include <thread>
 
@@ -43,7 +45,7 @@ TEST_P(AfXdpMode, CarriesPacketsBothWays) {
   for (uint32_t i = 0; i < 1000; i += 250) {
     const std::vector<Bytes> some(sent.begin() + i, sent.begin() + i + 250);
     EXPECT_EQ(kit.send(*port, some), 250u);
-    for (const Bytes& one : some) EXPECT_EQ(peer.receive(500), one);
+    for (const Bytes& one : some) EXPECT_EQ(peer.receive(), one);
   }
   EXPECT_EQ(stat(*port, "rxDropped"), 0u);
   EXPECT_EQ(stat(*port, "txInvalidDescriptors"), 0u);
@@ -105,8 +107,8 @@ TEST(AfXdp, WithoutNeedWakeupItStillSends) {
   ASSERT_NE(port, nullptr) << error;
   EXPECT_EQ(port->caps().description.find("need-wakeup"), std::string::npos);
   EXPECT_EQ(kit.send(*port, {numbered(1), numbered(2)}), 2u);
-  EXPECT_EQ(peer.receive(500), numbered(1));
-  EXPECT_EQ(peer.receive(500), numbered(2));
+  EXPECT_EQ(peer.receive(), numbered(1));
+  EXPECT_EQ(peer.receive(), numbered(2));
 }
 
 // A budget below the batch: the kernel stops in the middle, the driver goes on.
@@ -120,7 +122,7 @@ TEST(AfXdp, SmallSendBudgetSendsTheWholeBatch) {
   std::vector<Bytes> batch;
   for (uint32_t i = 0; i < 256; ++i) batch.push_back(numbered(i));
   EXPECT_EQ(kit.send(*port, batch), 256u);
-  for (uint32_t i = 0; i < 256; ++i) ASSERT_EQ(peer.receive(500), batch[i]) << i;
+  for (uint32_t i = 0; i < 256; ++i) ASSERT_EQ(peer.receive(), batch[i]) << i;
   EXPECT_GE(stat(*port, "txKicks"), 8u);
 }
 
@@ -181,17 +183,17 @@ TEST(AfXdp, TwoQueues) {
     sent.insert(one);
     ASSERT_TRUE(peer.send(one));
   }
-  poll(nullptr, 0, 100);
-  std::set<Bytes> got;
-  for (uint32_t q = 0; q < 2; ++q) {
-    const std::vector<Bytes> some = kit.take(*port, q);
-    EXPECT_GT(some.size(), 20u) << "queue " << q;
-    got.insert(some.begin(), some.end());
-  }
-  EXPECT_EQ(got, sent);
+  std::set<Bytes> got[2], all;
+  EXPECT_TRUE(eventually([&] {
+    for (uint32_t q = 0; q < 2; ++q)
+      for (const Bytes& one : kit.take(*port, q)) got[q].insert(one), all.insert(one);
+    return all.size() >= sent.size();
+  }));
+  for (uint32_t q = 0; q < 2; ++q) EXPECT_GT(got[q].size(), 20u) << "queue " << q;
+  EXPECT_EQ(all, sent);
   for (uint32_t q = 0; q < 2; ++q) {
     EXPECT_EQ(kit.send(*port, {numbered(q + 10)}, q), 1u);
-    EXPECT_EQ(peer.receive(500), numbered(q + 10));
+    EXPECT_EQ(peer.receive(), numbered(q + 10));
   }
 }
 
@@ -228,7 +230,7 @@ TEST(AfXdp, MtuLargerThanAFrame) {
   ASSERT_TRUE(peer.send(big));
   EXPECT_EQ(receive_all(large, *port, 1), std::vector<Bytes>{big});
   EXPECT_EQ(large.send(*port, {big}), 1u);
-  EXPECT_EQ(peer.receive(500), big);
+  EXPECT_EQ(peer.receive(), big);
   port.reset();
   wire.node.run_in("ip link set np0 mtu 9000");
   EXPECT_NE(open_in(wire.node, *large.arena).error.find("4096 bytes holds 3818"),
@@ -293,38 +295,60 @@ TEST(AfXdp, SecondOneOnTheInterfaceIsRefused) {
   EXPECT_NE(again, nullptr) << reason;
 }
 
-// The queue is held by a socket that is not nodeplane's: waits a while, then says so.
+// On queue 0 of np0, and not nodeplane's.
+class OtherSocket {
+ public:
+  explicit OtherSocket(const Wire& wire) {
+    EXPECT_EQ(posix_memalign(&memory_, 4096, kBytes), 0);
+    xsk_socket_config config{};
+    config.rx_size = config.tx_size = 64;
+    config.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
+    InNetNs in(wire.node);
+    EXPECT_EQ(xsk_umem__create(&umem_, memory_, kBytes, &fill_, &completion_, nullptr), 0);
+    EXPECT_EQ(xsk_socket__create(&socket_, "np0", 0, umem_, &rx_, &tx_, &config), 0);
+  }
+  ~OtherSocket() {
+    xsk_socket__delete(socket_);
+    xsk_umem__delete(umem_);
+    free(memory_);
+  }
+
+ private:
+  static constexpr uint64_t kBytes = 64 * 4096;
+  void* memory_ = nullptr;
+  xsk_ring_prod fill_{}, tx_{};
+  xsk_ring_cons completion_{}, rx_{};
+  xsk_umem* umem_ = nullptr;
+  xsk_socket* socket_ = nullptr;
+};
+
+// Waits a while, then says so.
 TEST(AfXdp, BusyQueueIsWaitedFor) {
   NEEDS_AF_XDP();
   PortKit kit;
   Wire wire;
-  void* memory = nullptr;
-  ASSERT_EQ(posix_memalign(&memory, 4096, 64 * 4096), 0);
-  xsk_ring_prod fill{}, tx{};
-  xsk_ring_cons completion{}, rx{};
-  xsk_umem* umem = nullptr;
-  xsk_socket* other = nullptr;
-  xsk_socket_config config{};
-  config.rx_size = config.tx_size = 64;
-  config.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
-  {
-    InNetNs in(wire.node);
-    ASSERT_EQ(xsk_umem__create(&umem, memory, 64 * 4096, &fill, &completion, nullptr), 0);
-    ASSERT_EQ(xsk_socket__create(&other, "np0", 0, umem, &rx, &tx, &config), 0);
-  }
+  auto other = std::make_unique<OtherSocket>(wire);
   auto [port, error] = open_in(wire.node, *kit.arena, {{"mode", "native"}});
   EXPECT_EQ(port, nullptr);
   EXPECT_EQ(error,
             "binding queue 0 of np0: it is in use by another AF_XDP socket (tried for 1000 ms)");
-  std::thread closing([&] {
-    poll(nullptr, 0, 300);
-    xsk_socket__delete(other);
-    xsk_umem__delete(umem);
-  });
-  auto [waited, reason] = open_in(wire.node, *kit.arena, {{"mode", "native"}});
-  EXPECT_NE(waited, nullptr) << reason;
-  closing.join();
-  free(memory);
+  // Who comes too late himself, on a busy machine, has shown nothing.
+  for (bool in_time = false; !in_time;) {
+    if (other == nullptr) other = std::make_unique<OtherSocket>(wire);
+    const Time begin = time_now();
+    Time closed = 0;
+    std::thread closing([&] {
+      poll(nullptr, 0, 300);
+      other.reset();
+      closed = time_now();
+    });
+    auto [waited, reason] = open_in(wire.node, *kit.arena, {{"mode", "native"}});
+    closing.join();
+    in_time = waited != nullptr || closed - begin < 800 * kMillisecond;
+    if (in_time) {
+      EXPECT_NE(waited, nullptr) << reason;
+    }
+  }
 }
 
 TEST(AfXdp, OpensAgainAtOnceManyTimes) {
@@ -403,14 +427,16 @@ TEST(AfXdp, KeepsAReserveWhenFramesRunOut) {
   uint32_t number = 0;
   for (int round = 0; round < 40; ++round) {
     for (int i = 0; i < 64; ++i) ASSERT_TRUE(peer.send(numbered(number++)));
-    poll(nullptr, 0, 2);
-    const uint32_t n = kit.receive(*port);
-    for (uint32_t i = 0; i < n; ++i) kept.push_back(kit.packets[i].frame);
+    ASSERT_TRUE(eventually([&] {
+      const uint32_t n = kit.receive(*port);
+      for (uint32_t i = 0; i < n; ++i) kept.push_back(kit.packets[i].frame);
+      return kept.size() + kit.drops(Drop::kNoFrame) == number;
+    })) << kept.size()
+        << " kept";
   }
   EXPECT_EQ(kept.size(), 1024u - 64u);  // all but the reserve
   EXPECT_GT(kit.drops(Drop::kNoFrame), 0u);
   EXPECT_EQ(kit.drops(Drop::kNoFrame), stat(*port, "rxNoFrame"));
-  EXPECT_EQ(kept.size() + kit.drops(Drop::kNoFrame), number);
   for (const uint32_t frame : kept) kit.frames->give(frame);
   port->release(0, *kit.frames);
   const Bytes last = numbered(number);
@@ -426,16 +452,18 @@ TEST(AfXdp, FillRingNeverRunsDryUnderABurst) {
   auto [port, error] = open_in(wire.node, *kit.arena);
   ASSERT_NE(port, nullptr) << error;
   constexpr uint32_t kBurst = 50000;
+  std::atomic<bool> is_sent{false};
   std::thread sender([&] {
     for (uint32_t i = 0; i < kBurst; ++i) peer.send(numbered(i));
+    is_sent = true;
   });
   uint64_t got = 0;
-  for (int idle = 0; idle < 200;) {
+  for (int idle = 0; idle < 50;) {
     port->release(0, *kit.frames);
     const uint32_t n = kit.receive(*port);
     kit.give(n);
     got += n;
-    idle = n > 0 ? 0 : idle + 1;
+    idle = n > 0 || !is_sent ? 0 : idle + 1;
     poll(nullptr, 0, 1);  // slow: at most 256 packets per millisecond
   }
   sender.join();
@@ -446,7 +474,10 @@ TEST(AfXdp, FillRingNeverRunsDryUnderABurst) {
   // Nothing was lost but where the kernel says so.
   const Bytes after = numbered(kBurst);
   ASSERT_TRUE(peer.send(after));
-  EXPECT_EQ(receive_all(kit, *port, 1), std::vector<Bytes>{after});
+  EXPECT_TRUE(eventually([&] {
+    const std::vector<Bytes> some = kit.take(*port);
+    return !some.empty() && some.back() == after;
+  }));
 }
 
 TEST(AfXdp, ArmAndWait) {
@@ -460,7 +491,7 @@ TEST(AfXdp, ArmAndWait) {
   pollfd waiting{port->wait_fd(0), POLLIN, 0};
   EXPECT_EQ(poll(&waiting, 1, 20), 0);
   ASSERT_TRUE(peer.send(numbered(1)));
-  EXPECT_EQ(poll(&waiting, 1, 1000), 1);
+  EXPECT_EQ(poll(&waiting, 1, kPatienceMs), 1);
   EXPECT_FALSE(port->arm(0));
   EXPECT_EQ(receive_all(kit, *port, 1).size(), 1u);
   EXPECT_TRUE(port->arm(0));
@@ -587,23 +618,22 @@ TEST(AfXdp, AfterAKillNothingOfOursReachesTheKernel) {
   // Permanent neighbour: the kernel's answers need no ARP, which would not be seen either.
   wire.node.run_in("ip addr add 10.9.0.1/24 dev np0");
   wire.node.run_in("ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev np0");
-  const auto answers = [&] {
+  const auto provoke = [&] {
     for (const Bytes& one : provocations()) EXPECT_TRUE(peer.send(one));
-    return !peer.receive(100).empty();
   };
-  ASSERT_TRUE(answers()) << "without a program the kernel answers";
-  while (!peer.receive(50).empty()) {
-  }
+  provoke();
+  for (size_t i = 0; i < provocations().size(); ++i)
+    ASSERT_FALSE(peer.receive().empty()) << "without a program the kernel answers";
   const pid_t child = child_with_port(wire, {});
   const uint32_t left = attached_program(wire.node);
   EXPECT_NE(left, 0u);
   ASSERT_EQ(kill(child, SIGKILL), 0);
   EXPECT_EQ(status_of(child), 128 + SIGKILL);
   EXPECT_EQ(attached_program(wire.node), left);
-  const Time end = time_now() + 5 * kSecond;
-  uint32_t rounds = 0;
-  for (; time_now() < end; ++rounds) ASSERT_FALSE(answers()) << "answered in round " << rounds;
-  EXPECT_GT(rounds, 40u);
+  for (int round = 0; round < 25; ++round) {
+    provoke();
+    ASSERT_TRUE(peer.receive(100).empty()) << "answered in round " << round;
+  }
 
   PortKit kit;
   auto [port, error] = open_in(wire.node, *kit.arena);
@@ -612,10 +642,12 @@ TEST(AfXdp, AfterAKillNothingOfOursReachesTheKernel) {
             std::string::npos)
       << port->caps().description;
   EXPECT_NE(attached_program(wire.node), left);
-  EXPECT_FALSE(answers());
-  EXPECT_EQ(receive_all(kit, *port, 2, 100).size(), 2u);
+  provoke();
+  EXPECT_EQ(receive_all(kit, *port, 2).size(), 2u);
+  EXPECT_TRUE(peer.receive(100).empty());
   port.reset();
-  EXPECT_TRUE(answers()) << "after a clean close the kernel answers again";
+  provoke();
+  EXPECT_FALSE(peer.receive().empty()) << "after a clean close the kernel answers again";
 }
 
 // In the mode of the left-over the replacement is one step; an explicit other mode takes two.

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "driver/loop/cable.h"
+#include "support/patience.h"
 #include "support/port_kit.h"
 
 namespace nodeplane {
@@ -27,7 +28,7 @@ std::unique_ptr<LoopEnd> outside(const std::string& cable, uint32_t queues = 1) 
   return end;
 }
 
-bool readable(int fd, int timeout_ms) {
+bool readable(int fd, int timeout_ms = kPatienceMs) {
   pollfd p{fd, POLLIN, 0};
   return poll(&p, 1, timeout_ms) == 1;
 }
@@ -95,7 +96,7 @@ TEST(LoopConcurrent, WakesASleeper) {
   ASSERT_TRUE(port->arm(0));
   EXPECT_FALSE(readable(port->wait_fd(0), 0));
   std::thread sender([&] { end->inject(pattern(60).data(), 60); });
-  EXPECT_TRUE(readable(port->wait_fd(0), 2000));
+  EXPECT_TRUE(readable(port->wait_fd(0)));
   sender.join();
   EXPECT_FALSE(port->arm(0)) << "a packet is there";
   EXPECT_EQ(kit.take(*port).size(), 1u);
@@ -165,7 +166,7 @@ TEST(LoopConcurrent, TwoThreads) {
       got++;
     }
     if (batch.empty() && port->arm(0)) {
-      ASSERT_TRUE(readable(port->wait_fd(0), 5000)) << got;
+      ASSERT_TRUE(readable(port->wait_fd(0))) << got;
     }
   }
   sender.join();

@@ -117,8 +117,8 @@ class MemifConservation : public testing::TestWithParam<Pairing> {
   // Both move for a while; how many packets that were.
   uint64_t move(End& a, End& b, bool harmed, uint64_t packets) {
     uint64_t moved = 0;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    for (uint64_t turn = 0; moved < packets && std::chrono::steady_clock::now() < end; ++turn) {
+    const Time end = time_now() + kPatience;
+    for (uint64_t turn = 0; moved < packets && time_now() < end; ++turn) {
       a.send(1 + turn * 7 % kBurst);
       b.send(1 + turn * 5 % kBurst);
       moved += b.take(false);

@@ -563,7 +563,7 @@ TEST_P(MemifHostileClient, DiesAtEveryStep) {
     }
   }
   expect_usable(victim_);
-  EXPECT_TRUE(victim_.turn_until([&] { return open_descriptors() == before; }));
+  EXPECT_TRUE(victim_.turn_until([&] { return open_descriptors() <= before; }));
 }
 
 // Says the next message without waiting, and dies with the answer unread.
@@ -591,7 +591,7 @@ TEST_P(MemifHostileClient, ConnectsThousandsOfTimes) {
   expect_usable(victim_);
   EXPECT_GE(victim_.stat("connects"), static_cast<uint64_t>(kTimes / 2));
   EXPECT_TRUE(victim_.turn_until([&] {
-    return open_descriptors() == descriptors && memory_mappings("memfd:peer") == mappings;
+    return open_descriptors() <= descriptors && memory_mappings("memfd:peer") <= mappings;
   }));
 }
 

@@ -378,6 +378,27 @@ TEST(ConcurrentMemifHub, EndsAConnectionWhoseQueueSawAViolation) {
   server.leave();
 }
 
+// Whoever sees it go, without a moment between.
+TEST(ConcurrentMemifHub, TellsWhyAsSoonAsAConnectionIsGone) {
+  const std::string socket = socket_name("told");
+  HubPort server(wish_of(Role::kServer, socket));
+  const Fd memory = memory_file(65536);
+  for (uint64_t i = 0; i < 100 && !HasFailure(); ++i) {
+    RawPeer peer(socket);
+    peer.join(0, memory, 65536);
+    Link* const link = server.take();
+    ASSERT_NE(link, nullptr);
+    const char* const why = i % 2 ? "a rule" : "another rule";
+    server.seat.violate(*link, why);
+    const Time end = time_now() + kPatience;
+    while (server.seat.wanted() != nullptr && time_now() < end) {
+    }
+    EXPECT_EQ(server.reason(), why);
+    EXPECT_EQ(server.count(&Told::disconnects), i + 1);
+    server.leave();
+  }
+}
+
 TEST(ConcurrentMemifHub, SurvivesARegionThatIsCut) {
   const std::string socket = socket_name("cut");
   HubPort server(wish_of(Role::kServer, socket));
@@ -505,7 +526,7 @@ struct RawServer {
   }
   Fd accept() {
     pollfd look{listener.fd(), POLLIN, 0};
-    EXPECT_EQ(poll(&look, 1, 10000), 1);
+    EXPECT_EQ(poll(&look, 1, kPatienceMs), 1);
     return listener.accept();
   }
   static Message hello() {
@@ -513,7 +534,7 @@ struct RawServer {
   }
   static bool hear(const Fd& fd, Heard* heard) {
     pollfd look{fd.get(), POLLIN, 0};
-    return poll(&look, 1, 10000) == 1 && receive(fd.get(), heard) == Arrival::kMessage;
+    return poll(&look, 1, kPatienceMs) == 1 && receive(fd.get(), heard) == Arrival::kMessage;
   }
   Listener listener;
 };
@@ -568,7 +589,7 @@ TEST(ConcurrentMemifSeat, WakesItsQueueForConnectionsAndRings) {
   const Fd memory = memory_file(65536);
   RawPeer peer(socket);
   peer.join(0, memory, 65536);
-  EXPECT_TRUE(readable(fd, 10000));
+  EXPECT_TRUE(readable(fd, kPatienceMs));
   ASSERT_NE(server.take(), nullptr);
   server.seat.hush(0);
   EXPECT_FALSE(readable(fd));
@@ -577,7 +598,7 @@ TEST(ConcurrentMemifSeat, WakesItsQueueForConnectionsAndRings) {
   for (int i = 0; i < 3; ++i) {
     const uint64_t one = 1;
     ASSERT_EQ(write(peer.events[true].get(), &one, sizeof one), 8);
-    EXPECT_TRUE(readable(fd, 10000));
+    EXPECT_TRUE(readable(fd, kPatienceMs));
     server.seat.hush(0);
     EXPECT_FALSE(readable(fd));
   }
@@ -585,7 +606,7 @@ TEST(ConcurrentMemifSeat, WakesItsQueueForConnectionsAndRings) {
   ASSERT_EQ(write(peer.events[false].get(), &one, sizeof one), 8);  // not what we receive
   EXPECT_FALSE(readable(fd));
   peer.fd.reset();
-  EXPECT_TRUE(readable(fd, 10000));
+  EXPECT_TRUE(readable(fd, kPatienceMs));
   EXPECT_TRUE(server.gone());
   server.seat.hush(0);
   server.leave();

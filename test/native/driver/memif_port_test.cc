@@ -2,11 +2,11 @@
 #include <poll.h>
 
 #include <atomic>
-#include <functional>
 #include <thread>
 
 #include "copy/copy.h"
 #include "driver/memif/memif.h"
+#include "support/patience.h"
 #include "support/port_kit.h"
 
 namespace nodeplane {
@@ -33,23 +33,31 @@ std::unique_ptr<Port> open(PortKit& kit, const PortSpec& spec) {
   return port;
 }
 
-bool within(int ms, const std::function<bool()>& holds) {
-  for (int i = 0; i < ms && !holds(); ++i) usleep(1000);
-  return holds();
+size_t take_all(PortKit& kit, Port& port) {
+  size_t all = 0;
+  for (size_t n; (n = kit.take(port).size()) != 0; all += n) port.release(0, *kit.frames);
+  return all;
 }
 
-// Packets arrive both ways: a worker's rounds until then.
+// Packets arrive both ways: a worker's rounds until then, and until none is under way.
 bool joined(PortKit& a, Port& left, PortKit& b, Port& right) {
-  const auto crosses = [](PortKit& from, Port& out, PortKit& to, Port& in) {
-    from.send(out, {pattern(60)});
-    out.release(0, *from.frames);
-    const bool came = !to.take(in).empty();
-    in.release(0, *to.frames);
-    return came;
-  };
-  return within(10000, [&] {
-    const bool there = crosses(a, left, b, right);
-    return crosses(b, right, a, left) && there;
+  struct Way {
+    PortKit& from;
+    Port& out;
+    PortKit& to;
+    Port& in;
+    size_t sent = 0, came = 0;
+  } ways[] = {{a, left, b, right}, {b, right, a, left}};
+  return eventually([&] {
+    bool is_done = true;
+    for (Way& w : ways) {
+      if (w.came == 0) w.sent += w.from.send(w.out, {pattern(60)}) - w.out.refused(0);
+      w.out.release(0, *w.from.frames);
+      w.came += take_all(w.to, w.in);
+      w.in.release(0, *w.to.frames);
+      is_done = is_done && w.came != 0 && w.came == w.sent;
+    }
+    return is_done;
   });
 }
 
@@ -82,7 +90,7 @@ TEST_P(ConcurrentMemifPort, PacketsCarryNoMarksOfOlderOnes) {
     p.flags = kFlagPartialChecksum;
     p.gso = Gso::kTcp4;
     uint32_t got = 0;
-    ASSERT_TRUE(within(10000, [&, to = to, in = in] {
+    ASSERT_TRUE(eventually([&, to = to, in = in] {
       if (got == 0) got = in->receive(0, &p, 1, *to->frames, *to->counters);
       return got == 1;
     }));
@@ -104,7 +112,7 @@ TEST_P(ConcurrentMemifPort, EitherSideRestarts) {
     (round % 2 == 0 ? client : server).reset();
     Port& rest = round % 2 == 0 ? *server : *client;
     PortKit& kit = round % 2 == 0 ? left : right;
-    EXPECT_TRUE(within(10000, [&] {
+    EXPECT_TRUE(eventually([&] {
       kit.give(kit.receive(rest));
       return kit.send(rest, {pattern(60)}) == 1 && rest.refused(0) == 1;
     }));
@@ -137,34 +145,24 @@ TEST(ConcurrentMemifEngines, KeepOrderAndContent) {
     auto client = open(right, client_spec);
     EXPECT_NE(server->caps().description.find(engine->description()), std::string::npos);
     ASSERT_TRUE(joined(left, *server, right, *client)) << name;
-    const auto settle = [](PortKit& kit, Port& port, PortKit& to, Port& other) {
-      for (int quiet = 0; quiet < 50; ++quiet, usleep(1000)) {
-        port.release(0, *kit.frames);
-        if (!to.take(other).empty()) quiet = 0;
-      }
-    };
-    settle(left, *server, right, *client);
-    settle(right, *client, left, *server);
     uint32_t sent = 0, got = 0;
     constexpr uint32_t kTotal = 5000;
     const auto packet = [](uint32_t i) { return pattern(i % 3 == 0 ? 60 : 60 + i * 37 % 9000, i); };
-    ASSERT_TRUE(within(60000,
-                       [&] {
-                         for (int turn = 0; turn < 50 && got < kTotal; ++turn) {
-                           std::vector<Bytes> some;
-                           for (uint32_t i = 0; i < 20 && sent + i < kTotal; ++i)
-                             some.push_back(packet(sent + i));
-                           server->release(0, *left.frames);
-                           sent += left.send(*server, some);
-                           EXPECT_EQ(server->refused(0), 0u);
-                           for (const Bytes& one : right.take(*client)) {
-                             EXPECT_TRUE(one == packet(got)) << got;
-                             got++;
-                           }
-                         }
-                         return got == kTotal;
-                       }))
-        << name << " " << got;
+    ASSERT_TRUE(eventually([&] {
+      for (int turn = 0; turn < 50 && got < kTotal; ++turn) {
+        std::vector<Bytes> some;
+        for (uint32_t i = 0; i < 20 && sent + i < kTotal; ++i) some.push_back(packet(sent + i));
+        server->release(0, *left.frames);
+        sent += left.send(*server, some);
+        EXPECT_EQ(server->refused(0), 0u);
+        for (const Bytes& one : right.take(*client)) {
+          EXPECT_TRUE(one == packet(got)) << got;
+          got++;
+        }
+      }
+      return got == kTotal;
+    })) << name
+        << " " << got;
   }
 }
 
@@ -292,11 +290,11 @@ struct IpPorts {
     client = open(right, memif_spec(which, "client", {{"mode", "ip"}, {"zeroCopy", "true"}}));
   }
   bool join() {
-    return within(10000, [this] {
+    return eventually([this] {
       left.send(*server, {ethernet(0x0800, ip_like(4, 60))});
-      const bool came = !right.take(*client).empty();
+      const bool came = take_all(right, *client) != 0;
       right.send(*client, {ethernet(0x0800, ip_like(4, 60))});
-      return !left.take(*server).empty() && came;
+      return take_all(left, *server) != 0 && came;
     });
   }
   PortKit left{8192}, right{8192};

@@ -1,10 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
 #include <thread>
 
 #include "lap/path_lap.h"
 #include "support/node_rows.h"
+#include "support/patience.h"
 #include "support/table_bytes.h"
 
 namespace nodeplane::test {
@@ -48,10 +49,20 @@ TEST(TurnsConcurrent, GoOnWhileControlPublishes) {
   ASSERT_NE(lap, nullptr) << error;
 
   lap->begin_turns(kSeconds, kExpiring, -1);
+  // The turns have begun when the first of what was opened to expire does.
+  uint32_t most = 0;
+  ASSERT_TRUE(eventually([&] {
+    const uint32_t live = plane->flows4().live();
+    most = std::max(most, live);
+    return most > 2 * kFlows && live < most;
+  }));
   for (uint32_t n = 0; n < kPublishes; ++n) {
     const NodeRows& rows = n % 2 == 0 ? one : two;
     publish(*plane, n % 4 == 3 ? rows.set() : rows.change(plane->generation(), {}));
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    // A turn under way, and a whole one with what was published.
+    for (int turn = 0; turn < 2; ++turn)
+      for (const uint64_t epoch = plane->epochs().retire(); plane->epochs().safe() <= epoch;)
+        std::this_thread::yield();
   }
   const auto turns = lap->end_turns();
   ASSERT_NE(turns, nullptr);

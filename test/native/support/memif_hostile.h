@@ -75,7 +75,7 @@ class HostileClient : public RawPeer, public SharedRings {
   static constexpr int kSteps = 5;  // INIT, ADD_REGION, two times ADD_RING, CONNECT
   bool join(int steps = kSteps, const std::function<void()>& meanwhile = {}) {
     const auto wait = [&] {
-      for (int ms = 0; meanwhile && ms < 10000; ++ms, meanwhile())
+      for (int ms = 0; meanwhile && ms < kPatienceMs; ++ms, meanwhile())
         if (pollfd look{fd.get(), POLLIN, 0}; poll(&look, 1, 1) == 1) break;
       return hear();
     };
@@ -157,7 +157,7 @@ class HostileServer : public SharedRings {
     EXPECT_TRUE(listener.open(socket, address, &why)) << why;
   }
   // The next client's connection; it waits for HELLO.
-  bool accept(int ms = 10000) {
+  bool accept(int ms = kPatienceMs) {
     leave();
     pollfd look{listener.fd(), POLLIN, 0};
     if (poll(&look, 1, ms) != 1) return false;
@@ -176,7 +176,7 @@ class HostileServer : public SharedRings {
   bool say(const Message& message, int passed = -1) {
     return memif::send(fd.get(), message, passed);
   }
-  bool hear(Heard* heard, int ms = 10000) {
+  bool hear(Heard* heard, int ms = kPatienceMs) {
     pollfd look{fd.get(), POLLIN, 0};
     return poll(&look, 1, ms) == 1 && receive(fd.get(), heard) == Arrival::kMessage;
   }

@@ -7,15 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <string>
-#include <thread>
 
 #include "driver/memif/hub.h"
 #include "driver/memif/socket.h"
+#include "support/patience.h"
 
 // A memif peer in a test's hands: its messages one by one, right or wrong.
 namespace nodeplane::memif {
@@ -70,15 +68,6 @@ inline Heard heard_of(const Message& message, Fd fd = Fd()) {
   heard.size = sizeof message;
   if (fd) heard.fds.push_back(std::move(fd));
   return heard;
-}
-
-inline bool eventually(const std::function<bool()>& holds, int ms = 10000) {
-  for (const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
-       std::chrono::steady_clock::now() < end;) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return holds();
 }
 
 inline size_t open_descriptors() {
@@ -178,12 +167,12 @@ class RawPeer {
       return static_cast<bool>(fd);
     })) << why;
   }
-  bool hear(Heard* heard, int ms = 10000) {
+  bool hear(Heard* heard, int ms = kPatienceMs) {
     pollfd look{fd.get(), POLLIN, 0};
     return poll(&look, 1, ms) == 1 && receive(fd.get(), heard) == Arrival::kMessage;
   }
   // The next message; type 0: there is none.
-  Message hear(int ms = 10000) {
+  Message hear(int ms = kPatienceMs) {
     Heard heard;
     Message message = message_of(MessageType{0});
     if (hear(&heard, ms)) std::memcpy(static_cast<void*>(&message), heard.bytes, sizeof message);

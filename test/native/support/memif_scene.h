@@ -64,10 +64,10 @@ struct Victim {
     return n;
   }
   // Turns until it holds. False: not in time.
-  bool turn_until(const std::function<bool()>& holds, int ms = 10000) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
+  bool turn_until(const std::function<bool()>& holds, int ms = kPatienceMs) {
+    const Time end = time_now() + static_cast<Time>(ms) * kMillisecond;
     while (!holds()) {
-      if (std::chrono::steady_clock::now() > end) return false;
+      if (time_now() > end) return false;
       if (turn() == 0) std::this_thread::yield();
     }
     return true;
@@ -108,7 +108,7 @@ class Innocents {
     options.port = memif_spec(socket, id, "client");
     options.mode = PeerMode::kBoth;
     options.window = 128;
-    options.patience = 10 * kSecond;
+    options.patience = kPatience;
     options.burst = 16;
     options.packets_per_second = 20000;
     options.load.marked = true;

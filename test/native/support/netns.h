@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "support/patience.h"
+
 namespace nodeplane {
 
 // A network namespace without a name: it goes, with its interfaces, when the last descriptor does,
@@ -106,7 +108,7 @@ class RawSocket {
     return ::send(fd_, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
   }
   // The next packet that came in (not those that went out), empty when none does in time.
-  std::vector<uint8_t> receive(int wait_ms) const {
+  std::vector<uint8_t> receive(int wait_ms = kPatienceMs) const {
     for (;;) {
       pollfd waiting{fd_, POLLIN, 0};
       if (poll(&waiting, 1, wait_ms) <= 0) return {};

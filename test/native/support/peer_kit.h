@@ -1,12 +1,9 @@
 #pragma once
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <functional>
-#include <thread>
-
 #include "base/be.h"
 #include "peer/peer.h"
+#include "support/patience.h"
 #include "support/port_kit.h"
 
 namespace nodeplane {
@@ -52,15 +49,6 @@ inline Peer::Stats end_of(Peer& peer) {
   peer.join();
   EXPECT_TRUE(peer.close()) << "frames were lost";
   return peer.stats();
-}
-
-inline bool wait_for(const std::function<bool()>& what, int seconds = 20) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-  while (!what()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
 }
 
 }  // namespace nodeplane

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "support/netspace.h"
+#include "support/patience.h"
 #include "support/port_kit.h"
 
 namespace nodeplane {
@@ -94,7 +95,7 @@ inline bool transfer(NetSpace& server, NetSpace& client, const std::string& addr
     inet_pton(AF_INET, address.c_str(), &in4->sin_addr);
   }
   const auto* to = reinterpret_cast<const sockaddr*>(&at);
-  const timeval patience{10, 0};
+  const timeval patience{kPatienceMs / 1000, 0};
   server.run([&] {
     listener = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int yes = 1;
@@ -142,7 +143,7 @@ inline uint32_t send_udp_segments(NetSpace& server, NetSpace& client, const std:
   inet_pton(AF_INET, address.c_str(), &at.sin_addr);
   const auto* to = reinterpret_cast<const sockaddr*>(&at);
   const Bytes data = pattern(size * datagrams);
-  const timeval patience{2, 0};
+  const timeval patience{kPatienceMs / 1000, 0};
   int fd = -1;
   server.run([&] {
     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

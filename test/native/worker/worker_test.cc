@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "packet/place.h"
+#include "support/patience.h"
 #include "support/worker_node.h"
 #include "table/flow_wheel.h"
 
@@ -231,7 +232,7 @@ TEST(WorkerConcurrent, WakesASleepingOwnerOfWhatItEvicts) {
     Worker owner(node.shared, 1, WorkerMode::kInterrupt, -1, node.others.get());
     owner.start();
     const auto slept = [&](uint32_t times) {
-      const Time end = time_now() + 30 * kSecond;
+      const Time end = time_now() + kPatience;
       while (out.sleeps.load() < times && time_now() < end)
         std::this_thread::sleep_for(std::chrono::microseconds(100));
     };
@@ -264,9 +265,7 @@ TEST_P(WorkerSleeps, OnlyWhenNoConnectionIsOverdue) {
   std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kTick));  // the clock is the real one
   Worker worker(node.shared, 0, GetParam(), -1, node.counters.get());
   worker.start();
-  const Time end = time_now() + 10 * kSecond;
-  while (bell.sleeps.load() == 0 && time_now() < end)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  eventually([&] { return bell.sleeps.load() != 0; });
   node.shared.stopping.store(true);
   thread_wake(node.shared.wake_fds[0]);
   worker.join();
