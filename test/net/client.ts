@@ -4,16 +4,19 @@
 //   node client.js tcp HOST PORT BYTES      bytes echoed over TCP
 //   node client.js udp HOST PORT BYTES      bytes echoed over UDP, a window of datagrams at a time
 //   node client.js refused HOST PORT        the error a connected UDP socket sees
-//   node client.js hold COUNT HOST PORT     COUNT connections that tick, until standard input ends
+//   node client.js hold COUNT HOST PORT     COUNT connections that tick, until standard input ends;
+//                                           each line there asks how they are
 //   node client.js stream COUNT HOST PORT   COUNT connections with bytes echoed all the time, until then
 import { createHash, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { Agent, get as httpGet, type IncomingMessage } from "node:http";
 import { connect, isIPv6, type Socket } from "node:net";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask as stream } from "../../bench/stream.js";
 
-const timeoutMs = 8000;
+/** Far longer than anything here takes, however slow the machine. */
+const timeoutMs = 60_000;
 const say = (result: unknown): boolean => process.stdout.write(`${JSON.stringify(result)}\n`);
 const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
@@ -146,12 +149,9 @@ async function hold(count: number, host: string, port: number): Promise<void> {
   const until = Date.now() + timeoutMs;
   while (held.some((s) => !s.ticks && !s.closed) && Date.now() < until) await sleep(20);
   say(held); // all have begun
-  process.stdin.on("end", () => {
-    say(held);
-    for (const socket of sockets) socket.destroy();
-    process.exit(0);
-  });
-  process.stdin.resume();
+  for await (const _ of createInterface({ input: process.stdin })) say(held);
+  say(held);
+  for (const socket of sockets) socket.destroy();
 }
 
 const [what, ...args] = process.argv.slice(2);

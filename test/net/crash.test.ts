@@ -1,8 +1,9 @@
 // kill -9: what is ours is dropped, not given to the kernel, which would answer with resets.
 import t from "tap";
-import { clientNet, Net, sleep, virtual } from "./kit.js";
+import { clientNet, Net, until, virtual } from "./kit.js";
 
-const quietMs = 5000;
+/** Segments that a server's kernel has sent again for want of an answer, each of its connections. */
+const againMin = 3;
 
 interface Held {
   server: string;
@@ -26,15 +27,31 @@ t.test("after kill -9 nobody sends a reset, and a restart takes over", async (t)
     const filter = "tcp[tcpflags] & tcp-rst != 0 or icmp[icmptype] == icmp-unreach";
     const child = net.spawn(namespace, "tcpdump", ["-n", "-l", "-i", "eth0", filter]);
     let lines = "";
+    let said = "";
     child.stdout?.on("data", (data: Buffer) => {
       lines += data;
     });
-    return { child, lines: () => lines };
+    child.stderr?.on("data", (data: Buffer) => {
+      said += data;
+    });
+    return { child, lines: () => lines, listens: () => /listening on/.test(said) };
   });
-  await sleep(500); // tcpdump listens
+  await until("tcpdump listens", () => captures.every((c) => c.listens()));
 
   t.same(await net.signal("SIGKILL"), { code: null, signal: "SIGKILL" });
-  await sleep(quietMs);
+  // The servers send again and again what the client no longer gets, and the client asks anew.
+  const said = net.run(
+    net.topology.client,
+    ...["curl", "-sS", "--max-time", "2", `http://${virtual[4]}/`],
+  );
+  for (const { name, namespace } of net.servers) {
+    const connections = held.first.filter((h) => h.server === name).length;
+    await until(
+      `${name} sends again`,
+      async () => (await net.sentAgain(namespace)) >= againMin * connections,
+    );
+  }
+  t.match(await said, /timed out/i, "dropped, not refused");
   t.same(
     captures.map((c) => c.lines()),
     watched.map(() => ""),

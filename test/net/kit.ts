@@ -26,7 +26,10 @@ import { command } from "../kit/root.js";
 
 export { clientNet, sleep };
 
-export const readyMs = 10_000;
+/** Far longer than anything here takes, however slow the machine. */
+export const waitMs = 120_000;
+/** nodeplane ends in much less; what does not is killed. */
+const endMs = 20_000;
 const here = dirname(fileURLToPath(import.meta.url));
 
 export interface NetOptions {
@@ -46,6 +49,8 @@ export interface Ended {
 /** A program that runs beside the test; its standard output's lines are JSON. */
 export interface Held<T> {
   first: T;
+  /** Asks for its state, until it is as it should be. */
+  until(holds: (state: T) => boolean): Promise<T>;
   /** Ends the program's input and gives its last line. */
   finish(): Promise<T>;
 }
@@ -73,8 +78,7 @@ export class Net {
       options.prepare?.(net);
       net.writeServices(net.servers);
       net.writeConfig(net.config());
-      await Promise.all(net.servers.map((server) => net.#startServer(server)));
-      await net.start();
+      await Promise.all([...net.servers.map((server) => net.#startServer(server)), net.start()]);
       return net;
     } catch (error) {
       await net.close();
@@ -188,7 +192,7 @@ export class Net {
     });
   }
 
-  /** Starts nodeplane and waits until its control socket answers. */
+  /** Starts nodeplane and waits until it says that it runs. */
   async start(): Promise<void> {
     const node = this.spawn(this.topology.node, process.execPath, [
       command,
@@ -202,16 +206,18 @@ export class Net {
     node.stderr?.on("data", (data: Buffer) => {
       this.errors = (this.errors + data).slice(-8000);
     });
-    for (const until = Date.now() + readyMs; ; await sleep(50)) {
-      if (node.exitCode !== null) throw new Error(`nodeplane ended: ${this.errors}`);
-      try {
-        this.ask("stats");
-        return;
-      } catch (cause) {
-        if (Date.now() > until)
-          throw new Error(`nodeplane is not ready: ${this.errors}`, { cause });
-      }
-    }
+    await this.says(/"running"/);
+  }
+
+  /** Waits until nodeplane has said this since its start, or since `errors` was emptied. */
+  async says(what: RegExp): Promise<void> {
+    const node = this.node;
+    await until(`nodeplane says ${what}`, () => {
+      if (what.test(this.errors)) return true;
+      if (node?.exitCode !== null || node.signalCode !== null)
+        throw new Error(`nodeplane ended: ${this.errors}`);
+      return false;
+    });
   }
 
   /** What a query command prints with --json. */
@@ -229,10 +235,10 @@ export class Net {
 
   /** What the books are out by; packets on their way get a moment to arrive. */
   async imbalance(): Promise<number> {
-    let imbalance = Number.NaN;
-    for (let turn = 0; turn < 20 && imbalance !== 0; turn++, await sleep(100))
-      imbalance = this.ask<{ imbalance: number }>("stats").imbalance;
-    return imbalance;
+    for (const end = Date.now() + waitMs; ; await sleep(50)) {
+      const { imbalance } = this.ask<{ imbalance: number }>("stats");
+      if (imbalance === 0 || Date.now() > end) return imbalance;
+    }
   }
 
   async signal(signal: NodeJS.Signals): Promise<Ended> {
@@ -269,11 +275,18 @@ export class Net {
     ]();
     const next = async (): Promise<T> => JSON.parse(String((await lines.next()).value)) as T;
     const first = await next();
+    const look = async (holds: (state: T) => boolean): Promise<T> => {
+      for (const end = Date.now() + waitMs; ; await sleep(50)) {
+        child.stdin?.write("\n");
+        const state = await next();
+        if (holds(state) || Date.now() > end) return state;
+      }
+    };
     const finish = (): Promise<T> => {
       child.stdin?.end();
       return next();
     };
-    return { first, finish };
+    return { first, until: look, finish };
   }
 
   /** Standard output, whatever the program's status. */
@@ -311,6 +324,16 @@ export class Net {
     return Object.fromEntries(Object.entries(bad).filter(([, count]) => count > 0));
   }
 
+  /** Segments that the TCP of a namespace has sent again. */
+  async sentAgain(namespace: string): Promise<number> {
+    const text = await this.run(namespace, "cat", "/proc/net/snmp");
+    const [names, values] = text
+      .split("\n")
+      .filter((line) => line.startsWith("Tcp:"))
+      .map((line) => line.split(" "));
+    return Number(values?.[names?.indexOf("RetransSegs") ?? -1]);
+  }
+
   /** XDP programs on the node's interfaces. */
   programs(): string[] {
     const links = JSON.parse(this.ip(this.topology.node, "-j", "link", "show")) as {
@@ -341,10 +364,17 @@ export class Net {
 
   async close(): Promise<void> {
     const running = this.node && this.node.exitCode === null && this.node.signalCode === null;
-    if (running) await Promise.race([this.signal("SIGTERM"), sleep(5000)]);
+    if (running)
+      await Promise.race([this.signal("SIGTERM"), sleep(endMs, undefined, { ref: false })]);
     process.removeListener("exit", this.#removeAll);
     this.#removeAll();
   }
+}
+
+/** Waits for something; what does not come is told by what was awaited. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + waitMs; !(await holds()); await sleep(20))
+    if (Date.now() > end) throw new Error(`${what}: not within ${waitMs / 1000} s`);
 }
 
 /** Namespaces of this process that still exist. */

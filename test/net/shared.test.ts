@@ -2,7 +2,7 @@
 // kernel's, and after kill -9 only what is nodeplane's stops.
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { clientNet, Net, sleep, virtual } from "./kit.js";
+import { clientNet, Net, virtual } from "./kit.js";
 
 interface Got {
   servers: Record<string, number>;
@@ -46,7 +46,6 @@ t.test("services beside a host on the same interfaces", async (t) => {
   });
   await t.test("after kill -9 the host goes on, the service is silent", async (t) => {
     await net.signal("SIGKILL");
-    await sleep(200);
     t.same(await host(5), { servers: { "the-host": 5 }, errors: [] });
     const said = await net.run(
       net.topology.client,
