@@ -18,7 +18,7 @@ import {
   type Report,
   type Skipped,
 } from "./report.js";
-import { testpmdMissing } from "./testpmd.js";
+import { forwardings, testpmdMissing } from "./testpmd.js";
 
 const sizes = [64, 256, 1500, 9000] as const;
 const engines: readonly EngineName[] = ["cpu", "thread", "model"];
@@ -99,17 +99,28 @@ function runnersOf(bytes: number, ms: number, { corridors, pair, testpmd }: Stag
     }
   }
   const path = "forward";
-  const io = pair && add("testpmd", { path, client: "testpmd" }, () => pair.io(bytes, ms));
+  const theirWays = forwardings.map(
+    (mode) =>
+      pair &&
+      add("testpmd", { path, client: "testpmd", mode }, () => pair.forward(mode, bytes, ms)),
+  );
   for (const engine of engines) {
     const far = corridors.get(engine) as CorridorFar;
     const goal = engine === "cpu" ? corridorGoal[bytes] : undefined;
     const whole = { path, client: "nodeplane", engine, flows, services: 1, family: 4, workers: 1 };
-    const ours = add("corridor", whole, () => throughput(far, bytes, ms), io, goal);
+    const ours = add("corridor", whole, () => throughput(far, bytes, ms), theirWays[0], goal);
+    const beside = (theirs: Runner): void => {
+      compared.push({ subject: "corridor / testpmd", ours, theirs, goal: undefined });
+    };
     if (engine !== "cpu" || !testpmd) continue;
-    const same = add("testpmd", { path, client: "nodeplane" }, () =>
-      throughput(testpmd, bytes, ms),
-    );
-    compared.push({ subject: "corridor / testpmd", ours, theirs: same, goal: undefined });
+    if (theirWays[1]) beside(theirWays[1]);
+    for (const mode of forwardings)
+      beside(
+        add("testpmd", { path, client: "nodeplane", mode }, async () => {
+          await testpmd.set(mode);
+          return throughput(testpmd, bytes, ms);
+        }),
+      );
   }
   return { runners, compared };
 }
@@ -152,8 +163,9 @@ async function measureAll(options: QuestionOptions): Promise<Report> {
     const compared = all
       .flatMap((a) => a.compared)
       .flatMap(({ subject, ours, theirs, goal }) => {
-        const client = theirs.parameters.client ?? "testpmd";
-        const parameters = { ...ours.parameters, beside: client, bytes: ours.bytes };
+        const { client = "testpmd", mode } = theirs.parameters;
+        const beside = mode ? `${client} ${mode}` : client;
+        const parameters = { ...ours.parameters, beside, bytes: ours.bytes };
         return ratios(subject, parameters, ours.samples, theirs.samples, goal);
       });
     return {

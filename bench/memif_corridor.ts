@@ -18,7 +18,7 @@ import {
   newSocket,
 } from "./memif_ports.js";
 import { endpointNeighbours, packServices, services } from "./model.js";
-import { Testpmd } from "./testpmd.js";
+import { type Forwarding, Testpmd } from "./testpmd.js";
 
 export const flows = 1000;
 /** Packets on the way: as many as a ring has slots. */
@@ -112,7 +112,7 @@ export class CorridorFar implements Far {
   }
 }
 
-/** testpmd io: what comes in goes out as it is. */
+/** testpmd: what comes in goes out. */
 export class TestpmdFar implements Far {
   readonly mac = Uint8Array.of(2, 0, 0, 0, 0, 9);
   private constructor(
@@ -129,6 +129,10 @@ export class TestpmdFar implements Far {
       hasHugePages,
     );
     return new TestpmdFar(socket, testpmd);
+  }
+  /** From its next start on. */
+  async set(mode: Forwarding): Promise<void> {
+    await this.testpmd.command(`set fwd ${mode}`);
   }
   start(): Promise<void> {
     return this.testpmd.start();

@@ -1,9 +1,9 @@
-// Two testpmd over memif, one core each: one way (txonly to rxonly) and io-forwarding with as many
-// packets on the way as a ring has slots.
+// Two testpmd over memif, one core each: one way (txonly to rxonly) and forwarding with as many
+// packets on the way as a ring has slots, untouched (io) or with MAC addresses exchanged (macswap).
 import { otherCore, workerCore } from "./cores.js";
 import { wait } from "./memif_one_way.js";
 import { bufferSize, newSocket } from "./memif_ports.js";
-import { Testpmd } from "./testpmd.js";
+import { type Forwarding, Testpmd } from "./testpmd.js";
 
 const warmMs = 30;
 /** For what lies in the rings to be read. */
@@ -48,8 +48,8 @@ export class TestpmdPair {
   }
 
   /** Millions of packets per second that the server's core receives and sends back. */
-  async io(bytes: number, ms: number): Promise<number> {
-    await this.#set("io", "io", bytes);
+  async forward(mode: Forwarding, bytes: number, ms: number): Promise<number> {
+    await this.#set(mode, "io", bytes);
     await this.server.start();
     await this.client.start(bursts);
     const rate = await this.#rate(ms);

@@ -81,7 +81,10 @@ export const memoryLines: readonly LineRow[] = [
     isLogX: true,
     yLabel: "million per second",
     y: perSecond,
-    line: (c) => (c.subject === "new" ? "new connections" : "packets of established flows"),
+    line({ subject }) {
+      if (subject === "floor") return undefined;
+      return subject === "new" ? "new connections" : "packets of established flows";
+    },
   },
   {
     question: "workers",
@@ -91,6 +94,7 @@ export const memoryLines: readonly LineRow[] = [
     xLabel: "workers",
     yLabel: "million per second",
     line({ subject, parameters: p }) {
+      if (subject === "floor") return undefined;
       const what = p.steering ? `${subject}, ${p.steering}` : subject;
       return `${what}, ${flowsText(p)}`;
     },

@@ -37,7 +37,8 @@ export const networkLines: readonly LineRow[] = [
       // The other engines' threads share a core with the client here (README).
       if (p.path !== path || (p.engine ?? "cpu") !== "cpu") return undefined;
       const client = p.client ? `, client ${p.client}` : "";
-      return subject === "testpmd" ? peer(`testpmd${client}`) : subject + client;
+      const mode = p.mode ? ` ${p.mode}` : "";
+      return subject === "testpmd" ? peer(`testpmd${mode}${client}`) : subject + client;
     },
   })),
   ...(

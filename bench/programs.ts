@@ -1,10 +1,11 @@
 // Native programs of ours that benchmarks run beside themselves (bench/native): built on demand, and
 // those that are asked line by line.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { makeFolder } from "../src/kit/folder.js";
 import { atEnd } from "./at_end.js";
 
 /** Of the package. */
@@ -50,7 +51,7 @@ export function buildProgram(name: string): string {
   const addon = join(root, "build/cmake");
   const folder = existsSync(join(addon, "CMakeCache.txt")) ? addon : join(root, "build/bench");
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const lock = join(folder, "bench.lock");
     const command = ["sh", "-c", `(${buildScript}) >&2`, "sh", root, folder, name];
     execFileSync("flock", [lock, ...command], {

@@ -1,10 +1,11 @@
 // The folder that `nodeplane bench --report` writes: index.html, report.json with every sample, and
 // each chart as an SVG of its own. And reports read again, from such a file or from --json.
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { messageOf } from "../src/kit/error.js";
+import { makeFolder } from "../src/kit/folder.js";
 import { renderChart } from "./chart_svg.js";
 import { type About, page, type Section } from "./html.js";
 import { chartsOf } from "./plots.js";
@@ -77,7 +78,7 @@ export function readReports(file: string): Report[] {
 /** Makes the folder when there is none; an Error when nothing can be written there. */
 export function openFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new Error(`${folder} cannot be written: ${messageOf(cause)}`);

@@ -37,6 +37,7 @@ export const services = lapQuestion({
     laps.flatMap((open) => [
       lapCase(open, "established", subjects.established, "ns/packet"),
       lapCase(open, "new", subjects.new, "ns/connection"),
+      lapCase(open, "floor", "floor", "ns/packet"),
     ]),
   judged: (cases) => [...cases, ...ratiosOf(cases)],
 });

@@ -12,6 +12,10 @@ const quitMs = 1_000;
 const arriveMs = 5_000;
 const lookMs = 2;
 
+/** What comes in goes out as it is, or with its MAC addresses exchanged. */
+export const forwardings = ["io", "macswap"] as const;
+export type Forwarding = (typeof forwardings)[number];
+
 export interface TestpmdOptions {
   readonly role: "server" | "client";
   /** A path, or `@NAME`. */
@@ -19,7 +23,7 @@ export interface TestpmdOptions {
   /** Where it forwards, and where it reads commands. */
   readonly core: number;
   readonly otherCore: number;
-  readonly forward: "io" | "rxonly" | "txonly" | "macswap";
+  readonly forward: Forwarding | "rxonly" | "txonly";
   /** log2 of the ring's slots. */
   readonly ringLog2?: number;
   /** Bytes of a slot's buffer. Packets of its mbufs have one segment as long as they fit. */

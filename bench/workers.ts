@@ -1,6 +1,6 @@
 // bench workers: two workers on one flow table against one, each with its own frames and batch, on
 // cores 0 and 1, beginning each lap together. Established flows whose both directions come to one
-// worker (`own`) or to different ones (`split`), and new flows.
+// worker (`own`) or to different ones (`split`), and new flows; beside them random lines read (`floor`).
 import { cpus } from "node:os";
 import type { LapDraw, LapWhat } from "../src/runtime/native.js";
 import { otherCore, roundTrip, type Sample, sampled, workerCore } from "./cores.js";
@@ -12,7 +12,7 @@ import type { Parameters, Report } from "./report.js";
 
 const goal = { atLeast: 1.9 };
 /** Laps of one sample; 8,192 packets each. */
-const laps = { corridor: 24, new: 8 } as const;
+const laps = { corridor: 24, new: 8, floor: 24 } as const;
 
 const of = (flows: number): LapSetting => ({
   flows,
@@ -74,14 +74,20 @@ function contestsOf(open: OpenLap): Contest[] {
     one: [],
     two: [],
   });
-  return [contest("corridor", "own"), contest("corridor", "split"), contest("new", "own")];
+  return [
+    contest("corridor", "own"),
+    contest("corridor", "split"),
+    contest("new", "own"),
+    contest("floor", "own"),
+  ];
 }
 
-const subjectOf = (c: Contest): string => (c.what === "new" ? "new flows" : "established");
+const subjects = { corridor: "established", new: "new flows", floor: "floor" } as const;
+const subjectOf = (c: Contest): string => subjects[c.what];
 const parametersOf = (c: Contest, workers: number): Parameters => ({
   ...lapParameters(c.open),
   workers,
-  ...(c.what === "new" ? {} : { steering: c.steering }),
+  ...(c.what === "corridor" ? { steering: c.steering } : {}),
 });
 
 async function measureAll(
@@ -115,10 +121,11 @@ export const workers: Question = {
         machine: machineFacts({ roundTripNs: Math.round(roundTrip()) }),
         cases: contests.flatMap((c) => {
           const unit = c.what === "new" ? "M/s" : "Mpps";
+          const aim = c.what === "floor" ? undefined : goal;
           return [
             ...byDistance(subjectOf(c), parametersOf(c, 1), unit, c.one),
             ...byDistance(subjectOf(c), parametersOf(c, 2), unit, c.two),
-            ...ratios(`${subjectOf(c)}: two / one`, parametersOf(c, 2), c.two, c.one, goal),
+            ...ratios(`${subjectOf(c)}: two / one`, parametersOf(c, 2), c.two, c.one, aim),
           ];
         }),
       };

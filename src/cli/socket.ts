@@ -1,9 +1,10 @@
 // Where the control socket is and who may use it: mode 0600, owner checked, no symlink followed.
-import { lstatSync, mkdirSync, readdirSync, type Stats, unlinkSync } from "node:fs";
+import { lstatSync, readdirSync, type Stats, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { NodeplaneError } from "../kit/error.js";
+import { messageOf, NodeplaneError } from "../kit/error.js";
+import { makeFolder } from "../kit/folder.js";
 
 /** sun_path of unix(7), less its end. */
 const pathBytesMax = 107;
@@ -56,7 +57,11 @@ function isLive(path: string): Promise<boolean> {
 export async function claimSocket(path: string): Promise<void> {
   if (Buffer.byteLength(path) > pathBytesMax)
     throw refuse(path, `is longer than ${pathBytesMax} bytes`);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    makeFolder(dirname(path), 0o700);
+  } catch (cause) {
+    throw refuse(path, `its folder cannot be made: ${messageOf(cause)}`);
+  }
   checkDirectory(dirname(path), path);
   const info = statOf(path);
   if (info === null) return;

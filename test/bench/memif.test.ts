@@ -107,6 +107,8 @@ t.test("bench memif, one short sample of each case", async (t) => {
   for (const subject of ["memif", "corridor", "testpmd"]) t.ok(subjects.has(subject), subject);
   const isMissing = report.cases.some((c) => c.subject === "testpmd" && "skipped" in c);
   t.equal(isMissing, testpmdMissing() !== null);
+  const modes = new Set(report.cases.map((c) => c.parameters?.mode));
+  for (const mode of ["io", "macswap"]) t.equal(modes.has(mode), !isMissing, mode);
 });
 
 t.test("bench copy, one sample of each case", async (t) => {

@@ -194,6 +194,9 @@ t.test("files that are no report, folders that cannot be written", async (t) => 
   t.throws(() => readReports(join(folder, "id.json")), /0\.question/);
   t.throws(() => readReports(join(folder, "none.json")), /no report/);
   t.throws(() => openFolder(join(folder, "no.json", "x")), /cannot be written: ENOTDIR/);
+  t.throws(() => openFolder(join(folder, "no.json")), /cannot be written: EEXIST/);
+  t.throws(() => openFolder("/proc/none-such/deep"), /cannot be written: no such file/);
+  openFolder(join(folder, "a/b"));
   openFolder(join(folder, "a/b"));
 });
 

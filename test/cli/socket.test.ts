@@ -46,6 +46,13 @@ t.test("what is no socket of ours is refused and left alone", async (t) => {
   symlinkSync("file", join(dir, "link"));
   await refused(t, claimSocket(join(dir, "link")), /exists and is not a socket/);
   await refused(t, claimSocket(join(dir, "x".repeat(200))), /is longer than 107 bytes/);
+  await refused(t, claimSocket(join(dir, "file/np.sock")), /folder cannot be made: EEXIST/);
+  // Whose file system takes no folder: said at once.
+  await refused(
+    t,
+    claimSocket("/proc/none-such/deep/np.sock"),
+    /folder cannot be made: no such file/,
+  );
   chmodSync(dir, 0o777);
   await refused(t, claimSocket(join(dir, "np.sock")), /others may write to/);
   chmodSync(dir, 0o1777);
