@@ -95,8 +95,8 @@ function layoutFiles(t) {
     for (const f of own) {
       const v = `row.${camel(f.field)}`;
       if (f.bytes)
-        // A loop: a view for each field would cost more than its bytes.
-        ts += `  for (let i = 0; i < ${f.size}; i++) view.setUint8(at + ${f.offset} + i, ${v}[i] as number);\n`;
+        // A loop: a view for each field would cost more than its bytes. What a value lacks stays zero.
+        ts += `  for (let i = 0; i < ${f.size} && i < ${v}.length; i++) view.setUint8(at + ${f.offset} + i, ${v}[i] as number);\n`;
       else ts += `  view.${scalars[f.type].set}(at + ${f.offset}, ${v}${scalars[f.type].le});\n`;
     }
     ts += `}\nexport function read${s.name}(view: DataView, at: number): ${s.name} {\n  return {\n`;

@@ -8,7 +8,7 @@ export interface Difference {
   readonly come: readonly Service[];
 }
 
-export function difference(before: readonly Service[], after: readonly Service[]): Difference {
+function difference(before: readonly Service[], after: readonly Service[]): Difference {
   let start = 0;
   let oldEnd = before.length;
   let newEnd = after.length;
@@ -37,7 +37,7 @@ export interface Succession {
 }
 
 /** Gone and come services of one name belong together. */
-export function succession({ gone, come }: Difference): Succession {
+function succession({ gone, come }: Difference): Succession {
   const was = new Map<Service, Service>();
   if (gone.length === 0) return { come, was, gone };
   const byName = new Map(gone.map((s) => [nameOf(s), s]));
@@ -51,3 +51,6 @@ export function succession({ gone, come }: Difference): Succession {
   }
   return { come, was, gone: [...byName.values()] };
 }
+
+export const successionOf = (before: readonly Service[], after: readonly Service[]): Succession =>
+  succession(difference(before, after));

@@ -4,7 +4,7 @@ import type { EndpointId, ServiceId } from "../kit/brand.js";
 import { NodeplaneError } from "../kit/error.js";
 import { type Service, sameService } from "../model/service.js";
 import type { Zone } from "../model/settings.js";
-import { difference, nameOf, succession } from "./difference.js";
+import { nameOf, type Succession } from "./difference.js";
 import { type Echo, echoAddress, echoHeirs, type Heir } from "./echoes.js";
 import {
   echoName,
@@ -37,35 +37,44 @@ export class Draft {
   readonly serviceCount: number;
   readonly endpointCount: number;
   readonly #next: Next;
-  /** Other objects than before that say the same. */
-  readonly #alike = new Set<Service>();
+  readonly #come: readonly Service[];
+  /** Beside those that come: what they are named, who answers at their address. */
+  readonly #named: Named[] = [];
+  readonly #heirs: readonly Heir[];
+  /** By place: other objects than before that say the same. */
+  readonly #alike = new Set<number>();
 
   constructor(
     readonly services: readonly Service[],
     private readonly names: Names,
     private readonly ids: { service: Ids; endpoint: Ids },
+    change: Succession,
   ) {
-    const change = succession(difference(names.services, services));
     const gone = change.gone.map((service) => names.named.get(service) as Named);
     const networks = [...names.networks];
     const [named, was] = [new Map<Service, Named>(), new Map<Service, Named>()];
-    const { heirs, silent } = echoHeirs(names.echoes, change, services);
+    const { heirs, beside, silent } = echoHeirs(names.echoes, change, services);
+    this.#come = change.come;
+    this.#heirs = beside;
     this.#next = { named, was, gone, echoes: heirs, silent, networks, zones: names.zones };
     let endpoints = names.endpointCount;
     for (const { id, ids } of gone) {
       this.removed.push(id);
       endpoints -= ids.length;
     }
+    let place = 0;
     for (const service of change.come) {
       const old = change.was.get(service);
       const former = old && names.named.get(old);
       const now = this.#name(service, former);
       endpoints += now.ids.length - (former?.ids.length ?? 0);
       named.set(service, now);
+      this.#named.push(now);
       if (former) was.set(service, former);
-      if (former && sameService(former.service, service)) this.#alike.add(service);
+      if (former && sameService(former.service, service)) this.#alike.add(place);
       else this.changed.push(service);
       if (names.named.has(service)) this.isDoubled = true;
+      place++;
     }
     if (named.size < change.come.length) this.isDoubled = true;
     let echoes = names.echoes.size - silent.size;
@@ -73,6 +82,28 @@ export class Draft {
     for (const { id } of silent.values()) this.removed.push(id);
     this.serviceCount = services.length + echoes;
     this.endpointCount = endpoints;
+  }
+
+  /**
+   * Beside each of these services of the draft what it is named and the id of its echo. No search for
+   * those that come, in a list that has them in their order.
+   */
+  beside(services: readonly Service[]): { named: Named[]; echoes: (ServiceId | null)[] } {
+    const named = new Array<Named>(services.length);
+    const echoes = new Array<ServiceId | null>(services.length);
+    let place = 0;
+    for (let i = 0; i < services.length; i++) {
+      const service = services[i] as Service;
+      if (this.#come[place] !== service) {
+        named[i] = this.named(service);
+        echoes[i] = this.echo(service);
+        continue;
+      }
+      const heir = this.#heirs[place] as Heir;
+      named[i] = this.#named[place++] as Named;
+      echoes[i] = heir.owner === service ? heir.id : null;
+    }
+    return { named, echoes };
   }
 
   /** Of a service of this draft. */
@@ -160,11 +191,11 @@ export class Draft {
   /** Whether the address had none before. */
   #nameEcho(address: string, heir: Heir): boolean {
     const former = this.names.echoes.get(address);
-    const { was, named } = this.#next;
-    const { owner } = heir;
+    const { was } = this.#next;
+    const { owner, place } = heir;
     heir.id = former?.id ?? this.#serviceId(echoName, address);
     const isSame = former && (former.owner === owner || was.get(owner)?.service === former.owner);
-    const isSaid = named.has(owner) && !this.#alike.has(owner);
+    const isSaid = place >= 0 && !this.#alike.has(place);
     if (!isSame && !isSaid) this.changed.push(owner);
     return !former;
   }

@@ -14,6 +14,8 @@ export interface Echo {
 export interface Heir {
   id: ServiceId;
   owner: Service;
+  /** The owner's place among those that come, or -1. */
+  place: number;
 }
 const unnamed = -1 as ServiceId;
 
@@ -28,21 +30,37 @@ const isLower = (a: Service, b: Service): boolean =>
 class Heirs {
   readonly byAddress = new Map<string, Heir>();
   /** The one of the lowest port shall be it. */
-  offer(address: string, owner: Service): void {
-    const heir = this.byAddress.get(address);
-    if (!heir) this.byAddress.set(address, { id: unnamed, owner });
-    else if (isLower(owner, heir.owner)) heir.owner = owner;
+  offer(address: string, owner: Service, place = -1): Heir {
+    const known = this.byAddress.get(address);
+    if (!known) {
+      const heir = { id: unnamed, owner, place };
+      this.byAddress.set(address, heir);
+      return heir;
+    }
+    if (isLower(owner, known.owner)) {
+      known.owner = owner;
+      known.place = place;
+    }
+    return known;
   }
 }
 
-/** By address, where services change; `silent`: addresses at which nobody is left. */
+/** Where services change. */
+interface Heirdom {
+  readonly heirs: Map<string, Heir>;
+  /** Beside each service that comes, who answers at its address. */
+  readonly beside: readonly Heir[];
+  /** Addresses at which nobody is left. */
+  readonly silent: Map<string, Echo>;
+}
+
 export function echoHeirs(
   echoes: ReadonlyMap<string, Echo>,
   { come, was, gone }: Succession,
   services: readonly Service[],
-): { heirs: Map<string, Heir>; silent: Map<string, Echo> } {
+): Heirdom {
   const heirs = new Heirs();
-  for (const service of come) heirs.offer(echoAddress(service), service);
+  const beside = come.map((service, place) => heirs.offer(echoAddress(service), service, place));
   // Former owners that are still here count too; where one has left, everybody at its address does.
   const left = new Map<Service, Service | undefined>(gone.map((s) => [s, undefined]));
   for (const [service, old] of was) left.set(old, service);
@@ -68,7 +86,7 @@ export function echoHeirs(
     }
     for (const address of unclear.keys()) if (heirs.byAddress.has(address)) unclear.delete(address);
   }
-  return { heirs: heirs.byAddress, silent: unclear };
+  return { heirs: heirs.byAddress, beside, silent: unclear };
 }
 
 const fewer = <V, W>(a: ReadonlyMap<string, V>, b: ReadonlyMap<string, W>) =>

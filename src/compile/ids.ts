@@ -3,6 +3,7 @@
 // Services are known by their objects: what a model shares with the one before costs nothing.
 import { defaultNetwork, type Service, serviceLabel } from "../model/service.js";
 import { defaultZone } from "../model/settings.js";
+import { type Succession, successionOf } from "./difference.js";
 import { Draft } from "./draft.js";
 import type { Echo } from "./echoes.js";
 import type { Named, Names, Naming } from "./names.js";
@@ -54,10 +55,13 @@ export class IdDirectory {
     return this.#names.zones[id];
   }
 
-  /** Of all services there are to be. */
-  draft(services: readonly Service[]): Draft {
+  /** Of all services there are to be. `change`: from those of the last commit, if known already. */
+  draft(
+    services: readonly Service[],
+    change: Succession = successionOf(this.#names.services, services),
+  ): Draft {
     const ids = { service: this.#services.fork(), endpoint: this.#endpoints.fork() };
-    return new Draft(services, this.#names, ids);
+    return new Draft(services, this.#names, ids, change);
   }
 
   commit(draft: Draft): void {

@@ -9,7 +9,7 @@ import {
   serviceKey,
   serviceLabel,
 } from "../model/service.js";
-import { difference, succession } from "./difference.js";
+import { type Succession, successionOf } from "./difference.js";
 
 export interface Change {
   readonly change: "add" | "remove" | "change";
@@ -203,9 +203,12 @@ function settingsChanges(before: Model, after: Model): Change[] {
   return changes;
 }
 
-/** `before` null: nothing runs yet, everything is new. */
-export function plan(before: Model | null, after: Model): Plan {
-  const matched = succession(difference(before?.services ?? [], after.services));
+/** `before` null: nothing runs yet, everything is new. `matched`: their services, if known already. */
+export function plan(
+  before: Model | null,
+  after: Model,
+  matched: Succession = successionOf(before?.services ?? [], after.services),
+): Plan {
   return [
     ...compare(match(before?.ports ?? [], after.ports, ports), ports),
     ...compare(match(before?.routes ?? [], after.routes, routes), routes),

@@ -33,6 +33,23 @@ function begin(): void {
   low = 0x84222325 | 0;
 }
 
+/** Many services of one namespace come together: what it comes to is known from the one before. */
+const namespace = { text: "", high: 0, low: 0 };
+
+function beginWith(text: string): void {
+  if (text === namespace.text && text !== "") {
+    high = namespace.high;
+    low = namespace.low;
+    return;
+  }
+  begin();
+  addText(text);
+  addText("/");
+  namespace.text = text;
+  namespace.high = high;
+  namespace.low = low;
+}
+
 function end(): bigint {
   halves[0] = low;
   halves[1] = high;
@@ -47,9 +64,7 @@ export function fnv1a64(text: string): bigint {
 
 /** Of a service's Maglev ring, equal on all nodes: of `namespace/name:portName/protocol/address`. */
 export function seedOf(s: Service): bigint {
-  begin();
-  addText(s.namespace);
-  addText("/");
+  beginWith(s.namespace);
   addText(s.name);
   addText(":");
   addText(s.portName);

@@ -36,11 +36,11 @@ interface ServiceDefaults {
   readonly hashFields: NonNullable<Service["hashFields"]>;
 }
 
-/** Of IPv4 the other twelve bytes stay zero. */
-const scratch = { 4: new Uint8Array(16), 6: new Uint8Array(16) } as const;
+/** Of IPv4 a row's other twelve bytes stay zero. */
+const scratch = { 4: new Uint8Array(4), 6: new Uint8Array(16) } as const;
 function scratchAddress(text: IpText, family: Family): Uint8Array {
   const bytes = scratch[family];
-  writeAddress(text, bytes, 0);
+  writeAddress(text, bytes, 0, family);
   return bytes;
 }
 
@@ -113,8 +113,7 @@ export function serviceSections(services: readonly Service[], draft: Draft, mode
   const defaults = { masquerade: masqueradeOf(model.node), hashFields };
   limit("services", draft.serviceCount, serviceMax);
   limit("endpoints", draft.endpointCount, endpointMax);
-  const all = services.map((service) => draft.named(service));
-  const echoes = services.map((service) => draft.echo(service));
+  const { named: all, echoes } = draft.beside(services);
   const echoCount = echoes.reduce<number>((n, echo) => n + (echo === null ? 0 : 1), 0);
   const endpointCount = all.reduce((n, { ids }) => n + ids.length, 0);
   const writeServices = (view: DataView, start: number): void => {

@@ -15,6 +15,7 @@ import {
 import { check } from "../kit/check.js";
 import type { Model } from "../model/model.js";
 import { defaultNetwork } from "../model/service.js";
+import type { Succession } from "./difference.js";
 import type { Draft, IdDirectory, Naming } from "./ids.js";
 import { podRangeRows, snatSourceRows } from "./nat.js";
 import { type PortFacts, portRow, settingsRow } from "./ports.js";
@@ -39,6 +40,8 @@ export interface Compiled {
 export interface Base {
   readonly model: Model;
   readonly generation: number;
+  /** From its services to the new ones, if known already. */
+  readonly change?: Succession;
 }
 
 export interface CompileOptions {
@@ -117,8 +120,8 @@ export function compile(
   directory: IdDirectory,
   options: CompileOptions = {},
 ): Compiled {
-  const draft = directory.draft(model.services);
   const { base } = options;
+  const draft = directory.draft(model.services, base?.change);
   const bytes =
     base && isChange(base, model, draft)
       ? pack(changeSections(model, draft), base.generation)

@@ -198,7 +198,7 @@ export function writePortRow(view: DataView, at: number, row: PortRow): void {
   view.setUint16(at + 10, row.hostOf, true);
   view.setUint8(at + 12, row.checksumMode);
   view.setUint8(at + 13, row.flags);
-  for (let i = 0; i < 6; i++) view.setUint8(at + 14 + i, row.mac[i] as number);
+  for (let i = 0; i < 6 && i < row.mac.length; i++) view.setUint8(at + 14 + i, row.mac[i] as number);
 }
 export function readPortRow(view: DataView, at: number): PortRow {
   return {
@@ -224,7 +224,7 @@ export interface AddressRow {
 }
 export const addressRowSize = 24;
 export function writeAddressRow(view: DataView, at: number, row: AddressRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.address[i] as number);
+  for (let i = 0; i < 16 && i < row.address.length; i++) view.setUint8(at + 0 + i, row.address[i] as number);
   view.setUint8(at + 16, row.family);
   view.setUint8(at + 17, row.prefixLength);
   view.setUint16(at + 18, row.port, true);
@@ -253,8 +253,8 @@ export interface RouteRow {
 }
 export const routeRowSize = 40;
 export function writeRouteRow(view: DataView, at: number, row: RouteRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.prefix[i] as number);
-  for (let i = 0; i < 16; i++) view.setUint8(at + 16 + i, row.via[i] as number);
+  for (let i = 0; i < 16 && i < row.prefix.length; i++) view.setUint8(at + 0 + i, row.prefix[i] as number);
+  for (let i = 0; i < 16 && i < row.via.length; i++) view.setUint8(at + 16 + i, row.via[i] as number);
   view.setUint8(at + 32, row.family);
   view.setUint8(at + 33, row.prefixLength);
   view.setUint16(at + 34, row.port, true);
@@ -282,10 +282,10 @@ export interface NeighbourRow {
 }
 export const neighbourRowSize = 28;
 export function writeNeighbourRow(view: DataView, at: number, row: NeighbourRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.address[i] as number);
+  for (let i = 0; i < 16 && i < row.address.length; i++) view.setUint8(at + 0 + i, row.address[i] as number);
   view.setUint8(at + 16, row.family);
   view.setUint16(at + 18, row.port, true);
-  for (let i = 0; i < 6; i++) view.setUint8(at + 20 + i, row.mac[i] as number);
+  for (let i = 0; i < 6 && i < row.mac.length; i++) view.setUint8(at + 20 + i, row.mac[i] as number);
 }
 export function readNeighbourRow(view: DataView, at: number): NeighbourRow {
   return {
@@ -320,7 +320,7 @@ export interface ServiceRow {
 }
 export const serviceRowSize = 48;
 export function writeServiceRow(view: DataView, at: number, row: ServiceRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.address[i] as number);
+  for (let i = 0; i < 16 && i < row.address.length; i++) view.setUint8(at + 0 + i, row.address[i] as number);
   view.setBigUint64(at + 16, row.seed, true);
   view.setUint32(at + 24, row.id, true);
   view.setUint32(at + 28, row.endpointFirst, true);
@@ -363,7 +363,7 @@ export interface EndpointRow {
 }
 export const endpointRowSize = 28;
 export function writeEndpointRow(view: DataView, at: number, row: EndpointRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.address[i] as number);
+  for (let i = 0; i < 16 && i < row.address.length; i++) view.setUint8(at + 0 + i, row.address[i] as number);
   view.setUint32(at + 16, row.id, true);
   view.setUint16(at + 20, row.bePort, false);
   view.setUint16(at + 22, row.weight, true);
@@ -404,7 +404,7 @@ export interface PodRangeRow {
 }
 export const podRangeRowSize = 24;
 export function writePodRangeRow(view: DataView, at: number, row: PodRangeRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.prefix[i] as number);
+  for (let i = 0; i < 16 && i < row.prefix.length; i++) view.setUint8(at + 0 + i, row.prefix[i] as number);
   view.setUint8(at + 16, row.family);
   view.setUint8(at + 17, row.prefixLength);
   view.setUint16(at + 18, row.network, true);
@@ -426,7 +426,7 @@ export interface SnatSourceRow {
 }
 export const snatSourceRowSize = 24;
 export function writeSnatSourceRow(view: DataView, at: number, row: SnatSourceRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.address[i] as number);
+  for (let i = 0; i < 16 && i < row.address.length; i++) view.setUint8(at + 0 + i, row.address[i] as number);
   view.setUint8(at + 16, row.family);
   view.setUint16(at + 18, row.port, true);
 }
@@ -565,10 +565,10 @@ export interface FlowRow {
 }
 export const flowRowSize = 144;
 export function writeFlowRow(view: DataView, at: number, row: FlowRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.originalSource[i] as number);
-  for (let i = 0; i < 16; i++) view.setUint8(at + 16 + i, row.originalDestination[i] as number);
-  for (let i = 0; i < 16; i++) view.setUint8(at + 32 + i, row.replySource[i] as number);
-  for (let i = 0; i < 16; i++) view.setUint8(at + 48 + i, row.replyDestination[i] as number);
+  for (let i = 0; i < 16 && i < row.originalSource.length; i++) view.setUint8(at + 0 + i, row.originalSource[i] as number);
+  for (let i = 0; i < 16 && i < row.originalDestination.length; i++) view.setUint8(at + 16 + i, row.originalDestination[i] as number);
+  for (let i = 0; i < 16 && i < row.replySource.length; i++) view.setUint8(at + 32 + i, row.replySource[i] as number);
+  for (let i = 0; i < 16 && i < row.replyDestination.length; i++) view.setUint8(at + 48 + i, row.replyDestination[i] as number);
   view.setBigUint64(at + 64, row.packetsForward, true);
   view.setBigUint64(at + 72, row.packetsBackward, true);
   view.setBigUint64(at + 80, row.bytesForward, true);
@@ -629,11 +629,11 @@ export interface NeighbourStateRow {
 }
 export const neighbourStateRowSize = 32;
 export function writeNeighbourStateRow(view: DataView, at: number, row: NeighbourStateRow): void {
-  for (let i = 0; i < 16; i++) view.setUint8(at + 0 + i, row.address[i] as number);
+  for (let i = 0; i < 16 && i < row.address.length; i++) view.setUint8(at + 0 + i, row.address[i] as number);
   view.setUint8(at + 16, row.family);
   view.setUint8(at + 17, row.state);
   view.setUint16(at + 18, row.port, true);
-  for (let i = 0; i < 6; i++) view.setUint8(at + 20 + i, row.mac[i] as number);
+  for (let i = 0; i < 6 && i < row.mac.length; i++) view.setUint8(at + 20 + i, row.mac[i] as number);
 }
 export function readNeighbourStateRow(view: DataView, at: number): NeighbourStateRow {
   return {

@@ -57,13 +57,22 @@ function readIPv6(text: string, bytes: Uint8Array, at: number): void {
 
 /** The family of an address that was checked before. */
 export function familyOf(text: IpText): Family {
-  for (let i = 0; i < text.length && i < 5; i++) if (text.charCodeAt(i) === colon) return 6;
-  return 4;
+  for (let i = 0; i < 4; i++) {
+    const c = text.charCodeAt(i);
+    if (c === dot) return 4;
+    if (c === colon) return 6;
+  }
+  return 6;
 }
 
-/** Writes an address that was checked before into 16 zeroed bytes of `bytes`. */
-export function writeAddress(text: IpText, bytes: Uint8Array, at: number): void {
-  if (familyOf(text) === 4) readIPv4(text, bytes, at);
+/** Writes an address that was checked before into 16 zeroed bytes (4 for IPv4) of `bytes`. */
+export function writeAddress(
+  text: IpText,
+  bytes: Uint8Array,
+  at: number,
+  family = familyOf(text),
+): void {
+  if (family === 4) readIPv4(text, bytes, at);
   else readIPv6(text, bytes, at);
 }
 

@@ -2,6 +2,7 @@
 // done in compile/; here it is applied.
 import { randomBytes } from "node:crypto";
 
+import { type Succession, successionOf } from "../compile/difference.js";
 import { IdDirectory } from "../compile/ids.js";
 import { type Plan, plan } from "../compile/plan.js";
 import { compile, type Model, type PortFacts } from "../compile/tables.js";
@@ -172,8 +173,9 @@ export class Dataplane {
         message: "ports are fixed while nodeplane runs (addresses may change): restart it",
       });
     }
-    const changes = this.plan(model);
-    this.#publish(model);
+    const change = successionOf(this.#model.services, model.services);
+    const changes = plan(this.#model, model, change);
+    this.#publish(model, change);
     this.#model = model;
     return changes;
   }
@@ -248,10 +250,10 @@ export class Dataplane {
     return this.ports.find((p) => p.id === id)?.name ?? "";
   }
 
-  #publish(model: Model): void {
+  /** `change`: of the model that is published, if one is. */
+  #publish(model: Model, change?: Succession): void {
     const facts = new Map(this.ports.map((p) => [p.name, p]));
-    const base =
-      this.#generation > 0 ? { model: this.#model, generation: this.#generation } : undefined;
+    const base = change && { model: this.#model, generation: this.#generation, change };
     const compiled = compile(model, this.directory, { ports: facts, offline: this.offline, base });
     this.#survival?.write(this.native.info().generation + 1, compiled);
     try {

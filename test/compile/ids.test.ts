@@ -194,6 +194,11 @@ t.test("a change is what another list does not share with the one before", async
     const draft = directory.draft(services);
     const echoes = services.filter((s) => draft.echo(s) !== null).map((s) => s.name);
     const changed = [...draft.changed].map((s) => s.name);
+    for (const list of [services, draft.changed, [...services].reverse(), services.slice(1)]) {
+      const named = list.map((s) => draft.named(s));
+      const ids = list.map((s) => draft.echo(s));
+      t.same(draft.beside(list), { named, echoes: ids }, "beside a list, in whatever order");
+    }
     const { serviceCount, endpointCount, removed } = draft;
     directory.commit(draft);
     return { changed, echoes, removed: removed.length, serviceCount, endpointCount };

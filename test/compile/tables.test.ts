@@ -2,7 +2,7 @@
 import t from "tap";
 import { IdDirectory } from "../../src/compile/ids.js";
 import { plan } from "../../src/compile/plan.js";
-import { fnv1a64 } from "../../src/compile/seed.js";
+import { fnv1a64, seedOf } from "../../src/compile/seed.js";
 import { compile } from "../../src/compile/tables.js";
 import {
   HashFields,
@@ -262,6 +262,10 @@ t.test("FNV-1a as its authors publish it", async (t) => {
     ["foobar", 0x85944171f73967e8n],
   ];
   for (const [text, wanted] of known) t.equal(fnv1a64(text), wanted, JSON.stringify(text));
+  for (const namespace of ["", "a", "a", "", "b", "a", "\u00e9", "b", "b"]) {
+    const s = service("web", "10.96.0.10", [], { namespace });
+    t.equal(seedOf(s), fnv1a64(`${namespace}/web:/TCP/10.96.0.10`), "after other namespaces");
+  }
   const slow = (text: string): bigint => {
     let h = 0xcbf29ce484222325n;
     for (const byte of new TextEncoder().encode(text))
