@@ -18,7 +18,10 @@ import type { Answer, End, PortStats, Wish } from "./peer_process.js";
 export { sleep };
 
 const here = dirname(fileURLToPath(import.meta.url));
-const waitMs = 20_000;
+/** Far longer than anything here takes, however slow the machine. */
+export const waitMs = 120_000;
+/** Of a test: its processes share few cores, and somebody compiles beside them. */
+export const patient = { timeout: 240_000 };
 /** UDP from 172.16.0.1 to here; where it goes does not matter to a wire. */
 const service = Buffer.from("0a60000a000000000000000000000000" + "1b59", "hex");
 const mac = Buffer.from("020000000001", "hex");

