@@ -40,8 +40,8 @@ function shapeOf({ isFull, rounds }: QuestionOptions): Shape {
   const samplesMin = rounds ?? 15;
   const counts = [100, 1_000, 10_000, large.change];
   return isFull
-    ? { counts, sizes: large, seconds: 5, samplesMin, rounds: rounds ?? 15 }
-    : { counts, sizes: large, seconds: 1, samplesMin, rounds: rounds ?? 3 };
+    ? { counts, sizes: large, seconds: 5, samplesMin, rounds: rounds ?? 9 }
+    : { counts, sizes: large, seconds: 1, samplesMin, rounds: rounds ?? 5 };
 }
 
 /** The same with one endpoint of the service in the middle gone. */
@@ -69,8 +69,8 @@ function measure(
   return goal ? withGoal(found, goal) : found;
 }
 
-const modelOf = (services: number, name: string): Promise<Model> =>
-  benchModel({ family: 4, services, flows: 0, name });
+const modelOf = (services: number, name: string, workers = 1): Promise<Model> =>
+  benchModel({ family: 4, services, flows: 0, name, workers });
 
 /** What nobody needs any more is gone: buffers are freed behind the collection that finds them. */
 async function collectGarbage(): Promise<void> {
@@ -80,12 +80,18 @@ async function collectGarbage(): Promise<void> {
   }
 }
 
-/** Seconds until all services are live, and the growth of the process by them, MB. */
+const workers = 2;
+
+/**
+ * Seconds until all services are live, and the growth of the process by them, MB. Workers run: apply
+ * comes back when each of them has left the tables before.
+ */
 async function transaction(services: number): Promise<{ seconds: number; megabytes: number }> {
-  const few = await modelOf(1, "bench-control");
-  const many = await modelOf(services, "bench-control");
+  const few = await modelOf(1, "bench-control", workers);
+  const many = await modelOf(services, "bench-control", workers);
   const dataplane = Dataplane.open(few);
   try {
+    dataplane.start();
     await collectGarbage();
     const before = process.memoryUsage.rss();
     const began = performance.now();
