@@ -126,6 +126,7 @@ void load_ends(const TableSet& set, const LoadContext& c, Tables& t) {
                       row.checksum_mode != static_cast<uint8_t>(ChecksumMode::kCompute);
     if (open) express.mac_in = express.mac;
   }
+  t.express.wide = express_is_wide();
   t.rewrite.neighbours = c.neighbours;
   t.rewrite.arena = t.originate.arena = t.output.arena = c.arena;
   t.originate.errors_per_second = set.settings->icmp_errors_per_second;

@@ -50,19 +50,19 @@ struct Packet {
   uint32_t length;  // bytes of the whole packet, Ethernet included, over all frames
   uint16_t linear;  // bytes at data in the first frame
   uint16_t port_in;
+  uint16_t flags;  // PacketFlag
+  Gso gso;
+  uint8_t vlan_count;  // 0, 1, 2
   uint16_t port_out;
-  uint16_t network;
   Verdict verdict;
   Drop drop;
+  uint16_t network;
   Kind kind;
   uint8_t family;    // 4, 6 or 0
   uint8_t protocol;  // of the tuple; for fragments and others as the header chain ends
   uint8_t tcp_flags;
   uint8_t icmp_type;  // ICMP and ICMPv6
   uint8_t icmp_code;
-  uint16_t flags;  // PacketFlag
-  Gso gso;
-  uint8_t vlan_count;  // 0, 1, 2
   uint16_t l3;         // offset of the IP header
   uint16_t l4;         // offset of the TCP, UDP, SCTP or ICMP header, 0 if unreachable
   uint16_t inner_l3;   // the packet quoted in an ICMP error, 0 if none

@@ -1,9 +1,10 @@
 #include "path/express.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/sum.h"
-#include "path/express_lane.h"
+#include "path/express_wide.h"
 #include "path/tables.h"
 #include "stage/conntrack/meet.h"
 #include "wire/tcp.h"
@@ -44,14 +45,6 @@ struct Walkers {
   void add(uint32_t index) noexcept { bits[index / 64] |= uint64_t{1} << (index % 64); }
 };
 
-// What packets that leave by a port wear, and where they are listed.
-struct alignas(32) Exit {
-  uint64_t mac_first;  // the port's MAC as source: its first two bytes behind the destination
-  uint32_t mac_rest;
-  uint32_t mtu;
-  Packet** next;
-};
-
 // One packet's whole way out. What it needs of the tables, looked up once per batch.
 struct Way {
   Batch& batch;
@@ -63,6 +56,8 @@ struct Way {
   uint32_t hop_tag;  // of a next hop found in the routes' generation
   Time reachable;    // what was confirmed before this is old
   Exit* exits;       // by port
+  uint32_t least_mtu = ~0u;
+  uint32_t wide_steps = 0;
 };
 
 [[gnu::always_inline]] inline void put_l4(uint8_t* l4, uint8_t protocol, const void* ports,
@@ -148,9 +143,34 @@ template <class F>
           restamp<F>(way.tables.conntrack, side));
 }
 
+// All of a step that was read at once. False: it must be looked at one by one.
+template <class F>
+[[gnu::noinline]] bool leave_at_once(const Way& way, Lane<F>& lane) noexcept {
+  const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
+  const NeighbourTable& neighbours = *way.tables.route.neighbours;
+  const WideWay wide{&flows.side_at(0), way.exits,       way.generation, way.hop_tag,
+                     way.now_ms,        flows.calm_ms(), way.least_mtu};
+  if (!is_calm_wide(wide, lane)) return false;
+  for (uint32_t i = 0; i < kStep; ++i) {
+    const uint32_t hop = lane.wide.hops[i];
+    const uint64_t word = lane.wide.ways[i] = neighbours.word(hop);
+    if (!NeighbourTable::way_of(word).is_static && !is_confirmed(way, hop)) return false;
+  }
+  leave_wide(wide, lane);
+  lane.count = 0;
+  return true;
+}
+
 // The packets of a step leave, or walk.
 template <class F>
 [[gnu::noinline]] void leave(Way& way, Lane<F>& lane) noexcept {
+  if (lane.wide.is) {
+    lane.wide.is = false;
+    if (way.all_calm == way.generation && leave_at_once(way, lane)) {
+      way.wide_steps++;
+      return;
+    }
+  }
   const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
   const NeighbourTable& neighbours = *way.tables.route.neighbours;
   Exit* const exits = way.exits;
@@ -187,8 +207,8 @@ template <class F>
     flows.count(side, ip_bytes, tcp_flags, now_ms);
     Packet& p = *lane.who[at];
     uint8_t* const data = p.data;
-    store(data, out.mac | exit.mac_first);
-    store(data + 8, exit.mac_rest);
+    store(data, out.mac | exit.mac << 48);
+    store(data + 8, static_cast<uint32_t>(exit.mac >> 16));
     rewrite_ip(data + kL3, side);
     static_assert(offsetof(typename F::Side, new_dport) ==
                   offsetof(typename F::Side, new_sport) + 2);
@@ -224,8 +244,8 @@ void open_exits(Way& way, const Tables& tables, Output::State& output) noexcept 
     Output::List& list = output.lists[i];
     // A list without room for all of the batch takes nothing here.
     const bool roomy = list.count + way.batch.count <= Output::kListRoom;
-    way.exits[i] = Exit{port.mac << 48, static_cast<uint32_t>(port.mac >> 16), roomy ? port.mtu : 0,
-                        list.packets + list.count};
+    way.exits[i] = Exit{port.mac, list.packets + list.count, roomy ? port.mtu : 0};
+    way.least_mtu = std::min(way.least_mtu, way.exits[i].mtu);
   }
 }
 
@@ -242,9 +262,15 @@ uint32_t close_exits(const Way& way, const Tables& tables, Output::State& output
 }
 
 // Reads the next packets of the batch. Where it ends, and in `*end` where all ends.
-uint32_t read_step(Batch& batch, const ExpressTable::Port* ports, uint32_t next, uint32_t* end,
-                   Lane<V4>& lane4, Lane<V6>& lane6) noexcept {
+uint32_t read_step(bool wide, Batch& batch, const ExpressTable::Port* ports, uint32_t next,
+                   uint32_t* end, Lane<V4>& lane4, Lane<V6>& lane6) noexcept {
   const uint32_t stop = next + kStep < *end ? next + kStep : *end;
+  if (wide && next + kStep == stop) {
+    const Packet* const first = batch.packets + next;
+    const bool is4 =
+        first->linear >= kL3 && load<uint16_t>(first->data + 12) == Header<V4>::kEthertype;
+    if (is4 ? read_wide(first, ports, lane4) : read_wide(first, ports, lane6)) return stop;
+  }
   while (next < stop) {
     const uint32_t before = next;
     next = read_run(batch, ports, next, stop, lane4);
@@ -265,6 +291,15 @@ void list_walkers(Batch& batch, const Walkers& walkers, uint32_t end) noexcept {
 }
 
 }  // namespace
+
+// ThreadSanitizer takes a vector load for one that is not atomic.
+bool express_is_wide() noexcept {
+#if defined(NODEPLANE_PROBE_PORTABLE)
+  return false;
+#else
+  return std::strcmp(kernels().name, "avx512") == 0;
+#endif
+}
 
 void express(Batch& batch, const Tables& tables, States& states) noexcept {
   if (states.express.pause != 0) {
@@ -290,7 +325,8 @@ void express(Batch& batch, const Tables& tables, States& states) noexcept {
   // The first packet of which nothing can be told ends it: who comes behind may belong to it.
   uint32_t end = batch.count, next = 0;
   for (uint32_t late = 0, lane = 0; late < kLanes; lane = lane + 1 == kLanes ? 0 : lane + 1) {
-    next = read_step(batch, tables.express.ports, next, &end, v4[lane], v6[lane]);
+    next =
+        read_step(tables.express.wide, batch, tables.express.ports, next, &end, v4[lane], v6[lane]);
     if (next >= end) late++;  // what is under way still has its steps to go
     if (v4[lane].count != 0) hash(conntrack, v4[lane]);
     if (v6[lane].count != 0) hash(conntrack, v6[lane]);
@@ -303,6 +339,7 @@ void express(Batch& batch, const Tables& tables, States& states) noexcept {
   }
   const uint32_t hits = close_exits(way, tables, states.output);
   batch.counters->add(Counter::kFlowHit, hits);
+  states.express.wide_steps += way.wide_steps;
   if (hits == batch.count) {
     batch.live_count = 0;
     return;

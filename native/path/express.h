@@ -25,12 +25,15 @@ struct ExpressTable {
     bool judge = false;  // sums may be partial without a mark
   };
   Port ports[kPortMax];
+  bool wide = false;  // by whole steps, where the kernels in use are AVX-512's
 };
 
 struct ExpressState {
-  uint32_t pause = 0;  // batches that do not try, since hardly a packet of the last one could
+  uint32_t pause = 0;       // batches that do not try, since hardly a packet of the last one could
+  uint64_t wide_steps = 0;  // that left at once
 };
 
+bool express_is_wide() noexcept;
 void express(Batch& batch, const Tables& tables, States& states) noexcept;
 
 }  // namespace nodeplane

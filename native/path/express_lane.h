@@ -47,10 +47,31 @@ struct Header<V6> {
   static constexpr uint16_t kEthertype = 0xdd86;
 };
 
+// What packets that leave by a port wear, and where they are listed.
+struct alignas(32) Exit {
+  uint64_t mac;  // the port's, as it lies
+  Packet** next;
+  uint32_t mtu;
+};
+
+// What a step that was read at once knows besides; a word or half of one for each packet.
+struct alignas(64) Wide {
+  uint32_t ip[kStep];      // TTL, protocol, checksum of the header
+  uint32_t sums[kStep];    // the checksum field of TCP or UDP, in the lower half
+  uint32_t sum_at[kStep];  // and where it is, from data
+  uint32_t hops[kStep];
+  uint8_t* sides[kStep];
+  uint64_t ways[kStep];  // NeighbourTable::word
+  uint16_t padded;       // a bit for each packet that Ethernet padded
+  uint16_t fresh;        // a bit for each with TCP flags that its direction had not yet
+  bool is = false;
+};
+
 // Packets of one family on their way through the steps.
 template <class F>
 struct Lane {
   uint32_t count = 0;
+  Wide wide;
   Packet* who[kStep];
   uint16_t ip_bytes[kStep];
   uint8_t tcp_flags[kStep];

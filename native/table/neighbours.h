@@ -57,11 +57,14 @@ class NeighbourTable {
     uint8_t port;
     bool is_static;
   };
-  Way way(uint32_t index) const noexcept {
-    const uint64_t word = entries_[index].hop.load(std::memory_order_acquire);
+  uint64_t word(uint32_t index) const noexcept {
+    return entries_[index].hop.load(std::memory_order_acquire);
+  }
+  static Way way_of(uint64_t word) noexcept {
     return Way{word & 0xffff'ffff'ffff, static_cast<uint8_t>(word >> 48),
                state_of(word) == NeighbourState::kStatic};
   }
+  Way way(uint32_t index) const noexcept { return way_of(word(index)); }
   // Answers, and need not be asked again: it was confirmed after `since`, or is static.
   bool is_confirmed(uint32_t index, Time since) const noexcept {
     const Entry& e = entries_[index];
