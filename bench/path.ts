@@ -1,6 +1,7 @@
 // bench path: what the corridor costs in memory, without I/O. Established TCP flows, 64-byte packets
 // of flows drawn at random and laid into 8,192 frames between timed laps; every record field, counter
-// and state kept, the keyed hash on. Beside it the same lap without a corridor (`empty`), one
+// and state kept, the keyed hash on. Packets are of the original direction; with `both`, every second
+// batch is answers. Beside it the same lap without a corridor (`empty`), one
 // random line read per packet over as many bytes as the flow table has (`floor`), DPDK's rte_hash alone
 // and the corridor with other kernels.
 import type { Goal } from "./goal.js";
@@ -21,14 +22,16 @@ const of = (flows: number, family: 4 | 6 = 4, services = 1): LapSetting => ({
   services,
   family,
 });
-const headline = [of(1_000), of(10_000), of(100_000), of(1_000_000)];
+/** Answers are asked for, too. */
+const answered = (flows: number): LapSetting => ({ ...of(flows), backward: true });
+const headline = [of(1_000), of(10_000), of(100_000), answered(1_000_000)];
 const beside = [of(100_000, 4, 5_000), of(1_000, 6), of(100_000, 6)];
 const full = [
   of(1_000, 4, 5_000),
   of(1_000_000, 4, 5_000),
   of(1_000_000, 6),
   of(4_000_000),
-  of(16_000_000),
+  answered(16_000_000),
 ];
 
 /** ns per packet. */
@@ -60,7 +63,7 @@ function ratiosOf(cases: readonly Measured[]): Measured[] {
     parameters: Parameters,
     ours: Measured | undefined,
     theirs: Measured | undefined,
-    goal: Goal,
+    goal?: Goal,
   ): void => {
     if (ours && theirs) found.push(ratioOf(subject, parameters, ours, theirs, goal));
   };
@@ -72,6 +75,9 @@ function ratiosOf(cases: readonly Measured[]): Measured[] {
     const grown = { ...million, flows: Number(flows) };
     add("corridor / corridor of 1 M", grown, corridor(grown), ours, { atMost });
   }
+  const both = (flows: number) => findCase(cases, "both", { ...million, flows });
+  const many = 16_000_000;
+  add("both / both of 1 M", { ...million, flows: many }, both(many), both(1_000_000));
   for (const flows of [1_000, 100_000, 1_000_000]) {
     const six = { flows, services: 1, family: 6 };
     add("IPv6 / IPv4", six, corridor(six), corridor({ ...six, family: 4 }), familyGoal);
@@ -92,9 +98,9 @@ export const path: Question = {
         const kernels = await openKernelLaps(of(100_000));
         try {
           const own = laps.flatMap((open) =>
-            (["corridor", "empty", "floor"] as const).map((what) =>
-              lapCase(open, what, what, unit),
-            ),
+            (["corridor", "both", "empty", "floor"] as const)
+              .filter((what) => what !== "both" || open.setting.backward)
+              .map((what) => lapCase(open, what, what, unit)),
           );
           const measured = await interleave([...own, ...rteHash.cases, ...kernels.cases], {
             rounds: rounds ?? lapRounds[isFull ? "full" : "quick"],

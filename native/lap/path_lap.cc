@@ -121,13 +121,16 @@ bool PathLap::open_flows(std::string* error) {
   return true;
 }
 
-// One packet of each known flow: who was not seen for the shortest of all timers, or not since a
-// publish, walks the stages once.
+// One packet of each known flow, and its answer if answers are asked for: who was not seen for the
+// shortest of all timers, or not since a publish, walks the stages once.
 void PathLap::meet_all(LapHand& hand) noexcept {
   for (uint32_t done = 0; done < options_.flows; done += kBatchSize) {
     const uint32_t n = std::min(kBatchSize, options_.flows - done);
     for (uint32_t i = 0; i < n; ++i) lay(hand, hand.frames()[i], done + i, kTcpAck);
     hand.strays += n - hand.walk(hand.frames(), n, kClientPort, kEndpointPort);
+    if (!options_.backward) continue;
+    for (uint32_t i = 0; i < n; ++i) lay_back(hand, hand.frames()[i], done + i);
+    hand.strays += n - hand.walk(hand.frames(), n, kEndpointPort, kClientPort);
   }
 }
 
@@ -182,6 +185,7 @@ double PathLap::run(LapHand& hand, What what, const Draw& draw) noexcept {
   const Time before = clock_ns();
   switch (what) {
     case What::kCorridor:
+    case What::kBoth:
       walk_known(hand, draw);
       break;
     case What::kEmpty:
@@ -200,7 +204,8 @@ double PathLap::run(LapHand& hand, What what, const Draw& draw) noexcept {
 
 double PathLap::lap(What what) noexcept {
   LapHand& hand = *hands_[0];
-  const Draw draw;
+  Draw draw;
+  if (what == What::kBoth) draw.way = Way::kBoth;
   hand.clock = clock_;
   hand.strays = 0;
   prepare(hand, what, draw);

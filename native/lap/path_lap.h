@@ -31,7 +31,8 @@ class PathLap {
     bool backward = false;  // remember where each flow was sent, so that answers can be laid
   };
   enum class What : uint8_t {
-    kCorridor,  // packets of the flows, drawn at random
+    kCorridor,  // packets of the flows, drawn at random, all of the original direction
+    kBoth,      // the same; every second batch is their answers (Options::backward)
     kEmpty,     // the same, and nothing walks them
     kFloor,     // one random line per packet, prefetched, of as many bytes as the table has
     kNew,       // one SYN each of flows never seen; they go away between laps
@@ -72,6 +73,7 @@ class PathLap {
   // Packets of the last lap or laps that did not leave as they should: must be 0.
   uint32_t strays() const noexcept;
   std::string drops() const;  // names and counts since the beginning, for an error's text
+  bool has_answers() const noexcept { return options_.backward; }
   // From now on every packet of worker 0 walks the stages.
   void close_express() noexcept { hands_[0]->close_express(); }
 

@@ -9,7 +9,8 @@ namespace nodeplane {
 namespace {
 
 PathLap::What what_of(const Napi::Value& value) {
-  static constexpr const char* kNames[] = {"corridor", "empty", "floor", "new", "expire", "reset"};
+  static constexpr const char* kNames[] = {"corridor", "both",   "empty", "floor",
+                                           "new",      "expire", "reset"};
   const std::string name = value.As<Napi::String>();
   for (uint8_t i = 0; i < std::size(kNames); ++i)
     if (name == kNames[i]) return static_cast<PathLap::What>(i);
@@ -71,7 +72,10 @@ void LapObject::check_strays(Napi::Env env) const {
 Napi::Value LapObject::lap(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   check_free(env);
-  const double ns = lap_->lap(what_of(info[0]));
+  const PathLap::What what = what_of(info[0]);
+  if (what == PathLap::What::kBoth && !lap_->has_answers())
+    throw Napi::Error::New(env, "this lap knows no answers: it was made without `backward`");
+  const double ns = lap_->lap(what);
   check_strays(env);
   return Napi::Number::New(env, ns);
 }

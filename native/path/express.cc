@@ -93,7 +93,8 @@ struct Way {
 // A packet that walks; who comes behind it in its connection walks behind it.
 template <class F>
 [[gnu::noinline]] void walk(Way& way, const Lane<F>& lane, uint32_t at, uint32_t entry) noexcept {
-  way.walkers.mark(entry == kRecordNone ? lane.hashes[at] : entry >> 1);
+  const FlowTable<F>& flows = flows_of<F>(way.tables.conntrack);
+  way.walkers.mark(entry == kRecordNone ? lane.hashes[at] : flows.ref_at(entry).record);
   way.walkers.add(static_cast<uint32_t>(lane.who[at] - way.batch.packets));
   way.all_calm = kNeverCalm;
 }
@@ -138,7 +139,7 @@ template <class F>
          (lane.tcp_flags[at] & kTcpStirring) == 0 &&
          (side.state.load(std::memory_order_relaxed) & kSideStirred) == 0 &&
          way.now_ms - side.last_seen.load(std::memory_order_relaxed) < flows.calm_ms() &&
-         !walkers.marked(entry >> 1) && !walkers.marked(lane.hashes[at]) &&
+         !walkers.marked(flows.ref_at(entry).record) && !walkers.marked(lane.hashes[at]) &&
          (side.generation.load(std::memory_order_relaxed) == way.generation ||
           restamp<F>(way.tables.conntrack, side));
 }

@@ -103,7 +103,7 @@ bool FlowIndex::move_away(FlowBucket* from, uint32_t slot, const FlowSpot& taken
   const uint16_t tag = from->tags[slot].load(std::memory_order_relaxed);
   if (tag == 0) return false;  // promised to the other key
   const uint32_t entry = from->entries[slot].load(std::memory_order_relaxed);
-  const uint32_t hash = cold_[entry >> 1].hash[entry & 1];
+  const uint32_t hash = cold_[sides_.record(entry)].hash[sides_.direction(entry)];
   if (first(hash) != from) return false;
   FlowBucket* const to = second(hash);
   const bool held = locks.holds(to);

@@ -8,7 +8,7 @@
 
 namespace nodeplane {
 
-// One line: 10 tags, 10 entries (record << 1 | direction), and a control word: bit 0 is the lock of
+// One line: 10 tags, 10 entries (FlowSides), and a control word: bit 0 is the lock of
 // whoever adds or removes, the rest counts the entries whose first bucket this is but which live in
 // their second. A reader goes on to the second bucket only when that count is not zero.
 struct alignas(64) FlowBucket {
@@ -84,11 +84,14 @@ class FlowIndex {
   static constexpr uint32_t kLoadPercent = 60;
   static constexpr uint32_t kSlotNone = 0x80;  // more than any slots together, bit by bit
   static uint32_t buckets_for(uint32_t capacity) noexcept;
-  void attach(FlowBucket* buckets, uint32_t count, const FlowCold* cold) noexcept {
+  void attach(FlowBucket* buckets, uint32_t count, const FlowCold* cold,
+              uint32_t records) noexcept {
     buckets_ = buckets;
     count_ = count;
     cold_ = cold;
+    sides_ = {records};
   }
+  const FlowSides& sides() const noexcept { return sides_; }
 
   GuessLines lines(const void* sides, uint32_t side_bytes) const noexcept {
     return GuessLines{buckets_, count_, sides, side_bytes};
@@ -164,6 +167,7 @@ class FlowIndex {
 
   FlowBucket* buckets_ = nullptr;
   uint32_t count_ = 0;
+  FlowSides sides_;
   const FlowCold* cold_ = nullptr;
 };
 

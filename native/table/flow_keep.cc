@@ -27,13 +27,14 @@ void reset_side(Side& s, uint8_t direction, FlowState state, uint32_t generation
 template <class F>
 void FlowTable<F>::fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow,
                         Time now) noexcept {
-  Side* const sides = sides_ + (size_t{record} << 1);
-  set_rewrite(sides[0], flow.original, flow.reply);
-  set_rewrite(sides[1], flow.reply, flow.original);
-  reset_side(sides[0], 0, flow.state, flow.generation, clock_ms(now));
-  reset_side(sides[1], 1, flow.state, flow.generation, clock_ms(now));
+  Side& original = sides_[entry_of(record, 0)];
+  Side& reply = sides_[entry_of(record, 1)];
+  set_rewrite(original, flow.original, flow.reply);
+  set_rewrite(reply, flow.reply, flow.original);
+  reset_side(original, 0, flow.state, flow.generation, clock_ms(now));
+  reset_side(reply, 1, flow.state, flow.generation, clock_ms(now));
   // Only towards the endpoint is a source hidden: an ICMP error that travels back keeps its own.
-  sides[0].source_changed = flow.snat;
+  original.source_changed = flow.snat;
   FlowCold& c = cold_[record];
   c.hash[0] = flow.original_hash;
   c.hash[1] = flow.reply_hash;
@@ -59,8 +60,10 @@ void FlowTable<F>::prefetch_keep(uint32_t worker, uint32_t original_hash, uint32
   prefetch_to_write(index_.first(reply_hash));
   const uint32_t record = impl_->pool.next(worker, ahead);
   if (record == kRecordNone) return;
-  const auto* lines = reinterpret_cast<const uint8_t*>(sides_ + (size_t{record} << 1));
-  for (size_t at = 0; at < 2 * sizeof(Side); at += 64) prefetch_to_write(lines + at);
+  for (uint32_t d = 0; d < 2; ++d) {
+    const auto* lines = reinterpret_cast<const uint8_t*>(sides_ + entry_of(record, d));
+    for (size_t at = 0; at < sizeof(Side); at += 64) prefetch_to_write(lines + at);
+  }
   prefetch_to_write(cold_ + record);
 }
 
@@ -85,7 +88,7 @@ bool FlowTable<F>::insert_here(const NewFlow<F>& flow, uint32_t record, KeepResu
     *result = KeepResult::kClash;
   }
   if (__builtin_expect(entry != kRecordNone, 0)) {
-    *out = FlowRef{entry >> 1, static_cast<uint8_t>(entry & 1)};
+    *out = ref_at(entry);
     return true;
   }
   const uint32_t room = index_.free_slots(one);
@@ -95,9 +98,10 @@ bool FlowTable<F>::insert_here(const NewFlow<F>& flow, uint32_t record, KeepResu
   if (one == two) other &= other - 1;  // the lowest is the first key's
   if (__builtin_expect(other == 0 && !c.single, 0)) return false;
   c.state.store(static_cast<uint32_t>(flow.state), std::memory_order_release);
-  index_.put(one, slot, flow.original_hash, record << 1);
+  index_.put(one, slot, flow.original_hash, entry_of(record, 0));
   if (!c.single)
-    index_.put(two, static_cast<uint32_t>(__builtin_ctz(other)), flow.reply_hash, record << 1 | 1);
+    index_.put(two, static_cast<uint32_t>(__builtin_ctz(other)), flow.reply_hash,
+               entry_of(record, 1));
   *result = KeepResult::kKept;
   return true;
 }
@@ -119,8 +123,8 @@ KeepResult FlowTable<F>::insert_anywhere(const NewFlow<F>& flow, uint32_t record
   if (!c.single && !index_.reserve(c.hash[1], spots[0], locks, true, &spots[1]))
     return KeepResult::kDry;
   c.state.store(static_cast<uint32_t>(flow.state), std::memory_order_release);
-  index_.publish(spots[0], c.hash[0], record << 1);
-  if (!c.single) index_.publish(spots[1], c.hash[1], record << 1 | 1);
+  index_.publish(spots[0], c.hash[0], entry_of(record, 0));
+  if (!c.single) index_.publish(spots[1], c.hash[1], entry_of(record, 1));
   return KeepResult::kKept;
 }
 
@@ -187,8 +191,8 @@ bool FlowTable<F>::remove_here(uint32_t record, uint32_t classes, bool* done) no
   *done = false;
   if (c.state.load(std::memory_order_acquire) == static_cast<uint32_t>(FlowState::kNone))
     return true;
-  const uint32_t slot = FlowIndex::slot_of(one, c.hash[0], record << 1);
-  const uint32_t other = c.single ? slot : FlowIndex::slot_of(two, c.hash[1], record << 1 | 1);
+  const uint32_t slot = FlowIndex::slot_of(one, c.hash[0], entry_of(record, 0));
+  const uint32_t other = c.single ? slot : FlowIndex::slot_of(two, c.hash[1], entry_of(record, 1));
   if (__builtin_expect((slot | other) >= FlowIndex::kSlotNone, 0)) return false;
   *done = end_life(c, classes);
   if (!*done) return true;
@@ -204,8 +208,8 @@ bool FlowTable<F>::remove_anywhere(uint32_t record, uint32_t classes) noexcept {
                                  index_.second(c.hash[0]), index_.second(c.hash[1])};
   const FlowLocks locks(buckets, 4);
   FlowSpot spots[2];
-  if (!index_.locate(c.hash[0], record << 1, &spots[0])) return false;
-  if (!c.single && !index_.locate(c.hash[1], record << 1 | 1, &spots[1])) return false;
+  if (!index_.locate(c.hash[0], entry_of(record, 0), &spots[0])) return false;
+  if (!c.single && !index_.locate(c.hash[1], entry_of(record, 1), &spots[1])) return false;
   if (!end_life(c, classes)) return false;
   index_.clear(spots[0]);
   if (!c.single) index_.clear(spots[1]);

@@ -42,7 +42,7 @@ constexpr uint64_t kLayoutHash = [] {
 struct Place {
   uint64_t at, bytes;
 };
-// Sides and cold lines of one family, then of the other, each from a page's start.
+// Sides (FlowSides) and cold lines of one family, then of the other, each from a page's start.
 struct Places {
   Place sides4, cold4, sides6, cold6;
   uint64_t end;
@@ -142,8 +142,9 @@ bool flow_records_copy(const NamedFile& from, const NamedFile& to, std::string* 
     const auto state = source.cold[r].state.load(std::memory_order_relaxed);
     if (state == static_cast<uint32_t>(FlowState::kNone)) continue;
     if (count < target.capacity) {
-      std::memcpy(static_cast<void*>(target.sides + 2 * size_t{count}),
-                  source.sides + 2 * size_t{r}, 2 * sizeof(typename F::Side));
+      for (uint32_t d = 0; d < 2; ++d)
+        std::memcpy(static_cast<void*>(&target.side(count, d)), &source.side(r, d),
+                    sizeof(typename F::Side));
       std::memcpy(static_cast<void*>(target.cold + count), source.cold + r, sizeof(FlowCold));
     }
     ++count;

@@ -14,7 +14,7 @@ namespace nodeplane {
 
 // Of what lies in a flow file. Raised by hand when records mean something else; that they look different is
 // noticed without (layout_hash).
-inline constexpr uint32_t kFlowLayout = 1;
+inline constexpr uint32_t kFlowLayout = 2;
 inline constexpr size_t kFlowPage = 4096;  // what each part of the file begins on
 inline constexpr size_t kFlowBootBytes = 32;
 inline constexpr uint32_t kFlowGenerationMax =

@@ -50,7 +50,9 @@ struct FlowTable<F>::Restorer {
   uint32_t lot[kLot];
   uint32_t lot_count = 0;
 
-  Side* sides(uint32_t record) const noexcept { return table.sides_ + (size_t{record} << 1); }
+  Side& side(uint32_t record, uint32_t direction) const noexcept {
+    return table.sides_[table.entry_of(record, direction)];
+  }
   FlowCold& cold(uint32_t record) const noexcept { return table.cold_[record]; }
   uint32_t run() noexcept;
   uint32_t* reason(uint32_t record) noexcept;
@@ -72,20 +74,20 @@ struct FlowTable<F>::Restorer {
 // used as an index before it was judged.
 template <class F>
 uint32_t* FlowTable<F>::Restorer::reason(uint32_t record) noexcept {
-  const Side* s = sides(record);
+  const Side* const s[2] = {&side(record, 0), &side(record, 1)};
   const FlowCold& c = cold(record);
   const uint32_t state = c.state.load(kRelaxed);
-  if (c.check != flow_check<F>({s[0].key, s[1].key, c.service, c.endpoint, c.zone, c.snat}) ||
-      !keys_fit(F::kFamily, s[0].key, s[1].key, c.snat) || c.zone >= kZoneMax ||
-      !state_fits(state, s[0].key.protocol))
+  if (c.check != flow_check<F>({s[0]->key, s[1]->key, c.service, c.endpoint, c.zone, c.snat}) ||
+      !keys_fit(F::kFamily, s[0]->key, s[1]->key, c.snat) || c.zone >= kZoneMax ||
+      !state_fits(state, s[0]->key.protocol))
     return &counts.damaged;
   for (uint32_t d = 0; d < 2; ++d) {
-    const uint32_t stamp = s[d].generation.load(kRelaxed);
+    const uint32_t stamp = s[d]->generation.load(kRelaxed);
     if (!id_holds(from.service_born, from.service_count, c.service, stamp) ||
         !id_holds(from.endpoint_born, from.endpoint_count, c.endpoint, stamp))
       return &counts.unknown;
   }
-  cold(record).protocol = s[0].key.protocol;  // a deadline asks for it
+  cold(record).protocol = s[0]->key.protocol;  // a deadline asks for it
   return table.deadline(record, from.now) <= from.now ? &counts.expired : nullptr;
 }
 
@@ -118,8 +120,8 @@ void FlowTable<F>::Restorer::settle_lot() noexcept {
   Key keys[2 * kLot];
   uint32_t hashes[2 * kLot];
   for (uint32_t i = 0; i < lot_count; ++i) {
-    keys[2 * i] = sides(lot[i])[0].key;
-    keys[2 * i + 1] = sides(lot[i])[1].key;
+    keys[2 * i] = side(lot[i], 0).key;
+    keys[2 * i + 1] = side(lot[i], 1).key;
   }
   const Kernels& k = kernels();
   const bool strong = from.hash == HashKind::kSip13;
@@ -138,8 +140,8 @@ void FlowTable<F>::Restorer::settle_lot() noexcept {
 template <class F>
 void FlowTable<F>::Restorer::settle(uint32_t record) noexcept {
   FlowCold& c = cold(record);
-  Side* s = sides(record);
-  c.single = flow_key_equal(s[0].key, s[1].key);
+  Side* const s[2] = {&side(record, 0), &side(record, 1)};
+  c.single = flow_key_equal(s[0]->key, s[1]->key);
   if (!make_room(record)) return reject(record, &counts.doubled);
   c.snat_grant = kSnatGrantNone;
   if (c.snat != 0 && !take_port(record)) return reject(record, &counts.portless);
@@ -148,12 +150,12 @@ void FlowTable<F>::Restorer::settle(uint32_t record) noexcept {
     return reject(record, &counts.damaged);
   }
   for (uint32_t d = 0; d < 2; ++d) {
-    set_rewrite(s[d], Key(s[d].key), Key(s[d ^ 1u].key));
-    s[d].next_hop.store(kNextHopNone, kRelaxed);
-    s[d].generation.store(from.generation, kRelaxed);
-    s[d].state.store(side_state(c.state.load(kRelaxed), d), kRelaxed);
-    s[d].direction = static_cast<uint8_t>(d);
-    s[d].source_changed = d == 0 ? c.snat : 0;
+    set_rewrite(*s[d], Key(s[d]->key), Key(s[d ^ 1u]->key));
+    s[d]->next_hop.store(kNextHopNone, kRelaxed);
+    s[d]->generation.store(from.generation, kRelaxed);
+    s[d]->state.store(side_state(c.state.load(kRelaxed), d), kRelaxed);
+    s[d]->direction = static_cast<uint8_t>(d);
+    s[d]->source_changed = d == 0 ? c.snat : 0;
   }
   enlist(record);
   ++counts.recovered;
@@ -162,8 +164,8 @@ void FlowTable<F>::Restorer::settle(uint32_t record) noexcept {
 template <class F>
 uint32_t FlowTable<F>::Restorer::age(uint32_t record) const noexcept {
   const uint32_t now_ms = clock_ms(from.now);
-  return std::min(now_ms - sides(record)[0].last_seen.load(kRelaxed),
-                  now_ms - sides(record)[1].last_seen.load(kRelaxed));
+  return std::min(now_ms - side(record, 0).last_seen.load(kRelaxed),
+                  now_ms - side(record, 1).last_seen.load(kRelaxed));
 }
 
 // One key has one connection. keep sees to that at every instant, so only damage brings us here: whoever
@@ -171,7 +173,7 @@ uint32_t FlowTable<F>::Restorer::age(uint32_t record) const noexcept {
 template <class F>
 bool FlowTable<F>::Restorer::make_room(uint32_t record) noexcept {
   for (uint32_t d = 0; d < 2; ++d) {
-    const FlowRef other = table.find(sides(record)[d].key, cold(record).hash[d]);
+    const FlowRef other = table.find(side(record, d).key, cold(record).hash[d]);
     if (other.record == kRecordNone) continue;
     if (age(other.record) <= age(record)) return false;
     leave(other.record);
@@ -184,7 +186,7 @@ bool FlowTable<F>::Restorer::make_room(uint32_t record) noexcept {
 // The grant follows from the keys: its number is another one in this process.
 template <class F>
 bool FlowTable<F>::Restorer::take_port(uint32_t record) noexcept {
-  const Key& reply = sides(record)[1].key;
+  const Key& reply = side(record, 1).key;
   const uint32_t destination = PortPool::destination_hash(F::kFamily, key_src(reply), reply.sport);
   return from.ports != nullptr &&
          from.ports->retake(F::kFamily, key_dst(reply), reply.protocol, destination,
@@ -203,8 +205,8 @@ bool FlowTable<F>::Restorer::enter(uint32_t record) noexcept {
     FlowSpot spots[2];
     if (!index.reserve(c.hash[0], FlowSpot{}, locks, all, &spots[0])) continue;
     if (!c.single && !index.reserve(c.hash[1], spots[0], locks, all, &spots[1])) continue;
-    index.publish(spots[0], c.hash[0], record << 1);
-    if (!c.single) index.publish(spots[1], c.hash[1], record << 1 | 1);
+    index.publish(spots[0], c.hash[0], table.entry_of(record, 0));
+    if (!c.single) index.publish(spots[1], c.hash[1], table.entry_of(record, 1));
     return true;
   }
   return false;
@@ -217,7 +219,7 @@ void FlowTable<F>::Restorer::leave(uint32_t record) noexcept {
   const FlowCold& c = cold(record);
   for (uint32_t d = 0; d < (c.single ? 1u : 2u); ++d) {
     FlowSpot spot;
-    if (index.locate(c.hash[d], record << 1 | d, &spot)) index.clear(spot);
+    if (index.locate(c.hash[d], table.entry_of(record, d), &spot)) index.clear(spot);
   }
   auto& w = table.impl_->workers[c.owner];
   w.wheel.unlink(record);

@@ -8,7 +8,7 @@ namespace nodeplane {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr uint32_t kCapacityMax = 1u << 30;  // an entry is record << 1 | direction
+constexpr uint32_t kCapacityMax = 1u << 30;  // an entry is a side's number, of 32 bits
 // Records beyond the capacity, for those that were removed and wait: some batches of new flows.
 constexpr uint32_t kReserveShare = 32, kReserveMin = 512, kReserveMax = 1u << 17;
 constexpr uint32_t kTimeoutUntilSet = 120'000;  // before control has said anything
@@ -47,7 +47,7 @@ std::unique_ptr<FlowTable<F>> FlowTable<F>::create(const Options& o, Epochs& epo
   std::unique_ptr<FlowTable> t(new FlowTable);
   t->sides_ = own ? reinterpret_cast<Side*>(sides.base) : o.records.sides;
   t->cold_ = own ? reinterpret_cast<FlowCold*>(cold.base) : o.records.cold;
-  t->index_.attach(reinterpret_cast<FlowBucket*>(index.base), buckets, t->cold_);
+  t->index_.attach(reinterpret_cast<FlowBucket*>(index.base), buckets, t->cold_, records);
   t->impl_ = std::make_unique<Impl>(t->cold_, records, o, epochs);
   t->impl_->side_memory = std::move(sides);
   t->impl_->cold_memory = std::move(cold);
@@ -116,8 +116,8 @@ uint32_t FlowTable<F>::dump(uint32_t* cursor, FlowRow* rows, uint32_t max,
     if (state == static_cast<uint32_t>(FlowState::kNone)) continue;
     const Time over = deadline(record, now);
     if (over <= now) continue;  // only its owner's next look at it is missing
-    const Side& o = sides_[record << 1];
-    const Side& r = sides_[record << 1 | 1];
+    const Side& o = sides_[entry_of(record, 0)];
+    const Side& r = sides_[entry_of(record, 1)];
     FlowRow& row = rows[count++];
     row = FlowRow{};
     std::memcpy(row.original_source, &o.key.src, sizeof o.key.src);

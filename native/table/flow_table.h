@@ -76,7 +76,7 @@ class FlowTable {
   void prefetch_index(uint32_t hash) const noexcept;  // first line
   FlowRef find(const Key& key, uint32_t hash) const noexcept;
   Side& side(FlowRef ref) const noexcept;
-  // The same in two steps, by entry (record << 1 | direction): what stands first under the hash, and
+  // The same in two steps, by entry (FlowSides): what stands first under the hash, and
   // its lines asked for; then whether it is the key's, and if not what is. kRecordNone: nothing.
   uint32_t guess(uint32_t hash) const noexcept;
   void guess(const uint32_t* hashes, uint32_t n, uint32_t* entries) const noexcept {
@@ -85,6 +85,10 @@ class FlowTable {
   bool is(uint32_t guess, const Key& key) const noexcept;
   uint32_t settle(uint32_t guess, const Key& key, uint32_t hash) const noexcept;
   Side& side_at(uint32_t entry) const noexcept { return sides_[entry]; }
+  FlowRef ref_at(uint32_t entry) const noexcept {
+    const FlowSides& sides = index_.sides();
+    return FlowRef{sides.record(entry), static_cast<uint8_t>(sides.direction(entry))};
+  }
   // Insert if absent. kExisting: `out` is the winner. kClash: the reply tuple is another's, `out`.
   KeepResult keep(uint32_t worker, const NewFlow<F>& flow, Time now, FlowRef* out) noexcept;
   // Asks for the lines that keep will write for a flow with these hashes, `ahead` keeps from now.
@@ -156,6 +160,9 @@ class FlowTable {
 
   struct Impl;
   FlowTable();
+  uint32_t entry_of(uint32_t record, uint32_t direction) const noexcept {
+    return index_.sides().entry(record, direction);
+  }
   void fill(uint32_t worker, uint32_t record, const NewFlow<F>& flow, Time now) noexcept;
   bool end_life(FlowCold& cold, uint32_t classes) noexcept;
   bool remove_here(uint32_t record, uint32_t classes, bool* done) noexcept;
@@ -180,7 +187,7 @@ class FlowTable {
 
   // What a hit needs, in one line; the rest is behind impl_.
   FlowIndex index_;
-  Side* sides_ = nullptr;  // [record << 1 | direction]: an index entry is a side's number
+  Side* sides_ = nullptr;  // by entry
   FlowCold* cold_ = nullptr;
   std::unique_ptr<Impl> impl_;
   std::atomic<uint32_t> timeouts_[kTimerClasses][kFlowStateCount];
@@ -234,12 +241,12 @@ template <class F>
 inline FlowRef FlowTable<F>::find(const Key& key, uint32_t hash) const noexcept {
   const uint32_t entry = settle(kRecordNone, key, hash);
   if (entry == kRecordNone) return FlowRef{};
-  return FlowRef{entry >> 1, static_cast<uint8_t>(entry & 1)};
+  return ref_at(entry);
 }
 
 template <class F>
 inline typename F::Side& FlowTable<F>::side(FlowRef ref) const noexcept {
-  return sides_[ref.record << 1 | ref.direction];
+  return sides_[entry_of(ref.record, ref.direction)];
 }
 
 template <class F>

@@ -18,7 +18,7 @@ template <class F>
 void FlowTable<F>::stir(uint32_t worker, FlowRef ref, uint8_t flags, uint8_t protocol,
                         Time now) noexcept {
   FlowCold& c = cold_[ref.record];
-  const Side& opposite = sides_[ref.record << 1 | (ref.direction ^ 1u)];
+  const Side& opposite = sides_[entry_of(ref.record, ref.direction ^ 1u)];
   uint32_t before = c.state.load(std::memory_order_acquire);
   uint32_t after;
   do {
@@ -49,8 +49,8 @@ void FlowTable<F>::copy_state(uint32_t record) noexcept {
   const FlowCold& c = cold_[record];
   for (uint32_t s = c.state.load(std::memory_order_seq_cst);;) {
     if (s == static_cast<uint32_t>(FlowState::kNone)) return;
-    sides_[record << 1].state.store(side_state(s, 0), std::memory_order_seq_cst);
-    sides_[record << 1 | 1].state.store(side_state(s, 1), std::memory_order_seq_cst);
+    sides_[entry_of(record, 0)].state.store(side_state(s, 0), std::memory_order_seq_cst);
+    sides_[entry_of(record, 1)].state.store(side_state(s, 1), std::memory_order_seq_cst);
     const uint32_t now = c.state.load(std::memory_order_seq_cst);
     if (now == s) return;
     s = now;
@@ -98,7 +98,7 @@ Time FlowTable<F>::deadline(uint32_t record, Time now) const noexcept {
   const uint32_t now_ms = clock_ms(now);
   uint32_t age = ~0u;
   for (uint32_t d = 0; d < 2; ++d) {
-    const uint32_t each = now_ms - sides_[record << 1 | d].last_seen.load(kRelaxed);
+    const uint32_t each = now_ms - sides_[entry_of(record, d)].last_seen.load(kRelaxed);
     age = std::min(age, each > ~kSkewMax ? 0 : each);
   }
   const Time base = now / kMillisecond;
@@ -110,9 +110,8 @@ Time FlowTable<F>::deadline(uint32_t record, Time now) const noexcept {
 template <class F>
 void FlowTable<F>::prefetch_visit(uint32_t record) const noexcept {
   const FlowCold& c = cold_[record];
-  const Side* const sides = sides_ + (size_t{record} << 1);
   for (uint32_t d = 0; d < 2; ++d) {
-    __builtin_prefetch(&sides[d].last_seen);
+    __builtin_prefetch(&sides_[entry_of(record, d)].last_seen);
     __builtin_prefetch(index_.first(c.hash[d]), 1);
   }
   for (const uint32_t neighbour : {c.next.load(kRelaxed), c.back.load(kRelaxed)})
@@ -130,7 +129,7 @@ bool FlowTable<F>::visit(uint32_t worker, uint32_t record, Time now, Gone* gone)
     const uint32_t until = clock_ms(now) + kSkewMax;
     over = true;
     for (uint32_t d = 0; d < 2; ++d) {
-      if (sides_[record << 1 | d].last_seen.load(kRelaxed) - from <= until - from) over = false;
+      if (sides_[entry_of(record, d)].last_seen.load(kRelaxed) - from <= until - from) over = false;
     }
   }
   if (over) return remove(worker, record, ~0u, gone);

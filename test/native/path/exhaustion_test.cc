@@ -98,7 +98,7 @@ TEST(Exhaustion, Records) {
 class CrowdedIndex {
  public:
   explicit CrowdedIndex(uint32_t capacity) : buckets_(FlowIndex::buckets_for(capacity)) {
-    index_.attach(buckets_.data(), static_cast<uint32_t>(buckets_.size()), nullptr);
+    index_.attach(buckets_.data(), static_cast<uint32_t>(buckets_.size()), nullptr, capacity);
   }
   // Clients' ports whose questions live in the first two lines of all.
   std::vector<uint16_t> ports(uint32_t count) const {

@@ -116,30 +116,30 @@ void expect_whole(const Revived<F>& revived, const Remains<F>& remains) {
     const FlowCold& c = records.cold[r];
     if (c.state.load() == static_cast<uint32_t>(FlowState::kNone)) continue;
     ++live;
-    const auto& s = records.sides + 2 * size_t{r};
-    const auto& key = s[0].key;
+    const typename F::Side* const s[2] = {&records.side(r, 0), &records.side(r, 1)};
+    const auto& key = s[0]->key;
     const auto from = key_src(key);
     uint32_t be;
     std::memcpy(&be, from.bytes + (F::kFamily == 4 ? 0 : 12), 4);
     const uint32_t client = swap32(be) & 0xffffff;
     const uint32_t n = (client - 1) * 60000 + swap16(key.sport) - 1024;
     const auto f = make_flow<F>(n, key.protocol, c.endpoint - 100);
-    ASSERT_EQ(s[0].key, f.original);
-    ASSERT_EQ(s[1].key, f.reply);
+    ASSERT_EQ(s[0]->key, f.original);
+    ASSERT_EQ(s[1]->key, f.reply);
     ASSERT_EQ(c.service, f.service);
     ASSERT_EQ(c.protocol, f.original.protocol);
-    ASSERT_EQ(s[0].direction, 0);
-    ASSERT_EQ(s[1].direction, 1);
+    ASSERT_EQ(s[0]->direction, 0);
+    ASSERT_EQ(s[1]->direction, 1);
     for (uint32_t d = 0; d < 2; ++d) {
-      ASSERT_EQ(std::memcmp(&s[d].new_src, &s[d ^ 1].key.dst, sizeof s[d].new_src), 0);
-      ASSERT_EQ(std::memcmp(&s[d].new_dst, &s[d ^ 1].key.src, sizeof s[d].new_dst), 0);
-      ASSERT_EQ(s[d].new_sport, s[d ^ 1].key.dport);
-      ASSERT_EQ(s[d].new_dport, s[d ^ 1].key.sport);
-      const FlowRef found = revived.table->find(s[d].key, hash_of(s[d].key));
+      ASSERT_EQ(std::memcmp(&s[d]->new_src, &s[d ^ 1]->key.dst, sizeof s[d]->new_src), 0);
+      ASSERT_EQ(std::memcmp(&s[d]->new_dst, &s[d ^ 1]->key.src, sizeof s[d]->new_dst), 0);
+      ASSERT_EQ(s[d]->new_sport, s[d ^ 1]->key.dport);
+      ASSERT_EQ(s[d]->new_dport, s[d ^ 1]->key.sport);
+      const FlowRef found = revived.table->find(s[d]->key, hash_of(s[d]->key));
       ASSERT_EQ(found.record, r);
       ASSERT_EQ(found.direction, d);
-      ASSERT_EQ(s[d].generation.load(), Revived<F>::kGeneration);
-      ASSERT_EQ(s[d].next_hop.load(), kNextHopNone);
+      ASSERT_EQ(s[d]->generation.load(), Revived<F>::kGeneration);
+      ASSERT_EQ(s[d]->next_hop.load(), kNextHopNone);
     }
   }
   ASSERT_EQ(live, revived.counts.recovered);

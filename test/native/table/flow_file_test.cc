@@ -118,7 +118,7 @@ TEST_F(FlowFileTest, TheSecondProcessIsRefused) {
 TEST_F(FlowFileTest, AnotherLayoutOrBootIsNotRestored) {
   live(10);
   patch(kLayoutAt, std::string(1, kFlowLayout - 1));
-  expect_afresh("is of layout 0, and this program's is 1");
+  expect_afresh("is of layout 1, and this program's is 2");
   live(10);
   patch(kBootAt, "0123456789abcdef0123456789abcdef");
   expect_afresh("header is damaged");  // the sum covers it

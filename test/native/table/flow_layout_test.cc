@@ -46,6 +46,14 @@ static_assert(offsetof(FlowCold, retired) == 61);
 static_assert(offsetof(FlowBucket, tags) == 0 && offsetof(FlowBucket, control) == 20);
 static_assert(offsetof(FlowBucket, entries) == 24);
 
+// Where a file's sides lie is part of its layout: all originals, then all answers.
+constexpr FlowSides kSides{1000};
+static_assert(kSides.entry(0, 0) == 0 && kSides.entry(999, 0) == 999);
+static_assert(kSides.entry(0, 1) == 1000 && kSides.entry(999, 1) == 1999);
+static_assert(kSides.record(999) == 999 && kSides.direction(999) == 0);
+static_assert(kSides.record(1000) == 0 && kSides.direction(1000) == 1);
+static_assert(kSides.record(1999) == 999 && kSides.direction(1999) == 1);
+
 // Index, cold lines and the reserve included; what workers have is spread over the connections too.
 TEST(FlowLayout, AConnectionCostsWhatWasPromised) {
   for (const uint32_t capacity : {100'000u, 1'000'000u, 16'000'000u}) {

@@ -188,14 +188,15 @@ TYPED_TEST(FlowRecoverTest, OfTwoWithOneKeyTheOneSeenLastStays) {
   const FlowRef second = this->keep(make_flow<TypeParam>(2));
   const auto records = this->remains.records();
   const auto copy = [&](uint32_t from, uint32_t to) {
-    std::memcpy(static_cast<void*>(records.sides + 2 * to), records.sides + 2 * from,
-                2 * sizeof(typename TypeParam::Side));
+    for (uint32_t d = 0; d < 2; ++d)
+      std::memcpy(static_cast<void*>(&records.side(to, d)), &records.side(from, d),
+                  sizeof(typename TypeParam::Side));
     std::memcpy(static_cast<void*>(records.cold + to), records.cold + from, sizeof(FlowCold));
   };
   copy(first.record, 500);
   copy(second.record, 501);
   const auto seen = [&](uint32_t record, uint32_t later) {
-    auto& word = records.sides[2 * record].last_seen;
+    auto& word = records.side(record, 0).last_seen;
     word.store(word.load() + later);
   };
   seen(500, 10);            // the copy of the first is younger,
