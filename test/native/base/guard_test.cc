@@ -16,21 +16,21 @@
 namespace nodeplane {
 namespace {
 
-constexpr size_t kBytes = 16 * 4096;
+constexpr size_t kFileBytes = 16 * 4096;
 
 struct Mapping {
   Mapping() {
     fd = memfd_create("guarded", MFD_CLOEXEC);
-    EXPECT_EQ(ftruncate(fd, kBytes), 0);
-    void* const p = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    EXPECT_EQ(ftruncate(fd, kFileBytes), 0);
+    void* const p = mmap(nullptr, kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     EXPECT_NE(p, MAP_FAILED);
     base = static_cast<volatile uint8_t*>(p);
   }
   ~Mapping() {
-    munmap(const_cast<uint8_t*>(base), kBytes);
+    munmap(const_cast<uint8_t*>(base), kFileBytes);
     close(fd);
   }
-  int guard() { return guard_add(const_cast<uint8_t*>(base), kBytes); }
+  int guard() { return guard_add(const_cast<uint8_t*>(base), kFileBytes); }
   int fd;
   volatile uint8_t* base;
 };
@@ -44,10 +44,10 @@ TEST(Guard, PutsZerosInThePlaceOfWhatIsGone) {
   whole.base[0] = 1;
   ASSERT_EQ(ftruncate(cut.fd, 4096), 0);
   EXPECT_FALSE(guard_broken(over_cut));
-  EXPECT_EQ(cut.base[kBytes - 1], 0);  // would be the end of us
+  EXPECT_EQ(cut.base[kFileBytes - 1], 0);  // would be the end of us
   EXPECT_TRUE(guard_broken(over_cut));
   EXPECT_EQ(cut.base[0], 0);  // all of it is replaced
-  cut.base[kBytes - 1] = 9;   // and may be written
+  cut.base[kFileBytes - 1] = 9;   // and may be written
   EXPECT_FALSE(guard_broken(over_whole));
   EXPECT_EQ(whole.base[0], 1);
   guard_remove(over_cut);
@@ -77,7 +77,7 @@ TEST(ConcurrentGuard, ServesManyAtOnce) {
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&] {
       while (!go) thread_pause(0);
-      for (size_t at = 0; at < kBytes; at += 4096) cut.base[at];
+      for (size_t at = 0; at < kFileBytes; at += 4096) cut.base[at];
     });
   ASSERT_EQ(ftruncate(cut.fd, 0), 0);
   go = true;

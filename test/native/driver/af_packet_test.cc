@@ -5,7 +5,7 @@
 namespace nodeplane {
 namespace {
 
-std::unique_ptr<Port> open(NetSpace& space, PortKit& kit, PortSpec spec) {
+std::unique_ptr<Port> open_af_packet(NetSpace& space, PortKit& kit, PortSpec spec) {
   std::unique_ptr<Port> port;
   std::string error;
   space.run([&] { port = open_port(spec, *kit.arena, &error); });
@@ -41,8 +41,8 @@ class PacketWire : public ::testing::Test {
 };
 
 TEST_F(PacketWire, TcpWithPartialSumsAndSegmentation) {
-  auto a = open(node, kit, port_spec("af_packet", "s0"));
-  auto b = open(node, kit, port_spec("af_packet", "c0"));
+  auto a = open_af_packet(node, kit, port_spec("af_packet", "s0"));
+  auto b = open_af_packet(node, kit, port_spec("af_packet", "c0"));
   Forwarder wire(kit, *a, *b);
   EXPECT_TRUE(transfer(server, client, "10.9.0.1", false, 1 << 20));
   EXPECT_TRUE(transfer(server, client, "fd09::1", true, 1 << 20));
@@ -56,8 +56,8 @@ TEST_F(PacketWire, TcpWithPartialSumsAndSegmentation) {
 
 // Linux 6.2 and later; an older kernel segments before a tap sees them.
 TEST_F(PacketWire, UdpSegmentsCrossAsOnePacket) {
-  auto a = open(node, kit, port_spec("af_packet", "s0")),
-       b = open(node, kit, port_spec("af_packet", "c0"));
+  auto a = open_af_packet(node, kit, port_spec("af_packet", "s0")),
+       b = open_af_packet(node, kit, port_spec("af_packet", "c0"));
   Forwarder wire(kit, *a, *b);
   EXPECT_EQ(send_udp_segments(server, client, "10.9.0.1", 1000, 40), 40u);
   wire.stop();
@@ -69,9 +69,9 @@ TEST_F(PacketWire, UdpSegmentsCrossAsOnePacket) {
 TEST_F(PacketWire, QueuesShareByFlow) {
   PortSpec spec = port_spec("af_packet", "s0");
   spec.queues = 2;
-  auto a = open(node, kit, spec);
+  auto a = open_af_packet(node, kit, spec);
   spec.interface = "c0";
-  auto b = open(node, kit, spec);
+  auto b = open_af_packet(node, kit, spec);
   Forwarder wire(kit, *a, *b);
   for (int i = 0; i < 6; ++i) EXPECT_TRUE(transfer(server, client, "10.9.0.1", false, 50000));
   wire.stop();
@@ -84,8 +84,8 @@ TEST_F(PacketWire, QueuesShareByFlow) {
 // The kernel takes the outer tag off before a packet socket sees the packet; the port puts it back,
 // and moves where the partial sum begins.
 TEST_F(PacketWire, VlanTagsStayWhereTheyWere) {
-  auto sender = open(node, kit, port_spec("af_packet", "s0"));
-  auto receiver = open(server, kit, port_spec("af_packet", "e0"));
+  auto sender = open_af_packet(node, kit, port_spec("af_packet", "s0"));
+  auto receiver = open_af_packet(server, kit, port_spec("af_packet", "e0"));
   const Bytes tcp = {0, 80, 0, 81, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0};
   for (const uint32_t tags : {1u, 2u}) {
     Bytes bytes = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
@@ -118,7 +118,7 @@ TEST_F(PacketWire, VlanTagsStayWhereTheyWere) {
 }
 
 TEST_F(PacketWire, TooLongForTheWireIsRefusedAndTheRestGoes) {
-  auto a = open(node, kit, port_spec("af_packet", "s0"));
+  auto a = open_af_packet(node, kit, port_spec("af_packet", "s0"));
   EXPECT_EQ(kit.send(*a, {pattern(60), pattern(9000), pattern(61)}), 3u);
   EXPECT_EQ(a->refused(0), 1u);
   ASSERT_TRUE(node.shell("ip link set s0 down"));
@@ -127,11 +127,11 @@ TEST_F(PacketWire, TooLongForTheWireIsRefusedAndTheRestGoes) {
 }
 
 TEST_F(PacketWire, WhatTheKernelLosesIsCounted) {
-  auto a = open(node, kit, port_spec("af_packet", "s0"));
+  auto a = open_af_packet(node, kit, port_spec("af_packet", "s0"));
   const uint8_t head[14] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 0x88, 0xb5};
   Bytes big = pattern(1514);
   std::memcpy(big.data(), head, sizeof head);
-  auto sender = open(server, kit, port_spec("af_packet", "e0"));
+  auto sender = open_af_packet(server, kit, port_spec("af_packet", "e0"));
   const std::vector<Bytes> many(256, big);
   uint64_t sent = 0, got = 0;
   for (int i = 0; i < 100; ++i) sent += kit.send(*sender, many);

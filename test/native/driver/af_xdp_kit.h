@@ -85,7 +85,7 @@ inline Bytes numbered(uint32_t number, uint32_t length = 64) {
 }
 
 // One number of the port's statistics, by name, of queue 0.
-inline uint64_t stat(const Port& port, const std::string& name) {
+inline uint64_t stat_of(const Port& port, const std::string& name) {
   const std::string json = port.stats_json();
   const size_t at = json.find("\"" + name + "\":");
   EXPECT_NE(at, std::string::npos) << json;

@@ -47,8 +47,8 @@ TEST_P(AfXdpMode, CarriesPacketsBothWays) {
     EXPECT_EQ(kit.send(*port, some), 250u);
     for (const Bytes& one : some) EXPECT_EQ(peer.receive(), one);
   }
-  EXPECT_EQ(stat(*port, "rxDropped"), 0u);
-  EXPECT_EQ(stat(*port, "txInvalidDescriptors"), 0u);
+  EXPECT_EQ(stat_of(*port, "rxDropped"), 0u);
+  EXPECT_EQ(stat_of(*port, "txInvalidDescriptors"), 0u);
   EXPECT_EQ(kit.drops(Drop::kNoFrame), 0u);
 }
 INSTANTIATE_TEST_SUITE_P(Modes, AfXdpMode, testing::Values("native", "generic"));
@@ -123,7 +123,7 @@ TEST(AfXdp, SmallSendBudgetSendsTheWholeBatch) {
   for (uint32_t i = 0; i < 256; ++i) batch.push_back(numbered(i));
   EXPECT_EQ(kit.send(*port, batch), 256u);
   for (uint32_t i = 0; i < 256; ++i) ASSERT_EQ(peer.receive(), batch[i]) << i;
-  EXPECT_GE(stat(*port, "txKicks"), 8u);
+  EXPECT_GE(stat_of(*port, "txKicks"), 8u);
 }
 
 TEST(AfXdp, OneSendPerBatchByDefault) {
@@ -137,7 +137,7 @@ TEST(AfXdp, OneSendPerBatchByDefault) {
   std::vector<Bytes> batch;
   for (uint32_t i = 0; i < 256; ++i) batch.push_back(numbered(i));
   EXPECT_EQ(kit.send(*port, batch), 256u);
-  EXPECT_EQ(stat(*port, "txKicks"), 1u);
+  EXPECT_EQ(stat_of(*port, "txKicks"), 1u);
 }
 
 TEST(AfXdp, TwoQueues) {
@@ -184,7 +184,7 @@ TEST(AfXdp, TwoQueues) {
     ASSERT_TRUE(peer.send(one));
   }
   std::set<Bytes> got[2], all;
-  EXPECT_TRUE(eventually([&] {
+  EXPECT_TRUE(eventually([&, &port = port] {
     for (uint32_t q = 0; q < 2; ++q)
       for (const Bytes& one : kit.take(*port, q)) got[q].insert(one), all.insert(one);
     return all.size() >= sent.size();
@@ -427,7 +427,7 @@ TEST(AfXdp, KeepsAReserveWhenFramesRunOut) {
   uint32_t number = 0;
   for (int round = 0; round < 40; ++round) {
     for (int i = 0; i < 64; ++i) ASSERT_TRUE(peer.send(numbered(number++)));
-    ASSERT_TRUE(eventually([&] {
+    ASSERT_TRUE(eventually([&, &port = port] {
       const uint32_t n = kit.receive(*port);
       for (uint32_t i = 0; i < n; ++i) kept.push_back(kit.packets[i].frame);
       return kept.size() + kit.drops(Drop::kNoFrame) == number;
@@ -436,7 +436,7 @@ TEST(AfXdp, KeepsAReserveWhenFramesRunOut) {
   }
   EXPECT_EQ(kept.size(), 1024u - 64u);  // all but the reserve
   EXPECT_GT(kit.drops(Drop::kNoFrame), 0u);
-  EXPECT_EQ(kit.drops(Drop::kNoFrame), stat(*port, "rxNoFrame"));
+  EXPECT_EQ(kit.drops(Drop::kNoFrame), stat_of(*port, "rxNoFrame"));
   for (const uint32_t frame : kept) kit.frames->give(frame);
   port->release(0, *kit.frames);
   const Bytes last = numbered(number);
@@ -467,14 +467,14 @@ TEST(AfXdp, FillRingNeverRunsDryUnderABurst) {
     poll(nullptr, 0, 1);  // slow: at most 256 packets per millisecond
   }
   sender.join();
-  EXPECT_EQ(stat(*port, "fillRingEmpty"), 0u);
-  EXPECT_EQ(stat(*port, "fillShort"), 0u);
+  EXPECT_EQ(stat_of(*port, "fillRingEmpty"), 0u);
+  EXPECT_EQ(stat_of(*port, "fillShort"), 0u);
   EXPECT_EQ(kit.drops(Drop::kNoFrame), 0u);
   EXPECT_GT(got, 1000u);
   // Nothing was lost but where the kernel says so.
   const Bytes after = numbered(kBurst);
   ASSERT_TRUE(peer.send(after));
-  EXPECT_TRUE(eventually([&] {
+  EXPECT_TRUE(eventually([&, &port = port] {
     const std::vector<Bytes> some = kit.take(*port);
     return !some.empty() && some.back() == after;
   }));

@@ -12,7 +12,7 @@
 namespace nodeplane {
 namespace {
 
-std::unique_ptr<Port> open(PortKit& kit, const std::string& cable, uint16_t queues = 1) {
+std::unique_ptr<Port> open_loop(PortKit& kit, const std::string& cable, uint16_t queues = 1) {
   PortSpec spec = port_spec("loop", cable);
   spec.queues = queues;
   std::string error;
@@ -35,7 +35,7 @@ bool readable(int fd, int timeout_ms = kPatienceMs) {
 
 TEST(Loop, CarriesPacketsBothWays) {
   PortKit left, right(4096, 4096);  // different arenas
-  auto a = open(left, "both"), b = open(right, "both");
+  auto a = open_loop(left, "both"), b = open_loop(right, "both");
   const std::vector<Bytes> some = {pattern(60), {}, pattern(1), pattern(9014, 3)};
   EXPECT_EQ(left.send(*a, some), 4u);
   EXPECT_EQ(right.take(*b), some);
@@ -46,19 +46,19 @@ TEST(Loop, CarriesPacketsBothWays) {
 
 TEST(Loop, ThirdEndIsRefusedAndAFreedOneIsNot) {
   PortKit kit(256);
-  auto a = open(kit, "third"), b = open(kit, "third");
+  auto a = open_loop(kit, "third"), b = open_loop(kit, "third");
   std::string error;
   EXPECT_EQ(open_port(port_spec("loop", "third"), *kit.arena, &error), nullptr);
   EXPECT_NE(error.find("both ends of cable third are taken"), std::string::npos);
   b.reset();
-  b = open(kit, "third");
+  b = open_loop(kit, "third");
   kit.send(*a, {pattern(60)});
   EXPECT_EQ(kit.take(*b).size(), 1u);
 }
 
 TEST(Loop, FullRingRefusesAndLosesNothing) {
   PortKit kit;
-  auto a = open(kit, "full"), b = open(kit, "full");
+  auto a = open_loop(kit, "full"), b = open_loop(kit, "full");
   uint32_t sent = 0;
   for (uint32_t n = 1; n != 0; sent += n) n = kit.send(*a, {pattern(1500, sent)});
   EXPECT_GT(sent, 600u);
@@ -70,7 +70,7 @@ TEST(Loop, FullRingRefusesAndLosesNothing) {
 
 TEST(Loop, TooLongIsRefusedByName) {
   PortKit kit;
-  auto a = open(kit, "long");
+  auto a = open_loop(kit, "long");
   EXPECT_EQ(kit.send(*a, {pattern(kLoopPacketMax + 1), pattern(60)}), 2u);
   EXPECT_EQ(a->refused(0), 1u);
 }
@@ -79,7 +79,7 @@ TEST(Loop, OutsideEndInjectsAndCollects) {
   PortKit kit;
   auto end = outside("end");
   EXPECT_TRUE(end->inject(pattern(64).data(), 64));  // before the port is there
-  auto port = open(kit, "end");
+  auto port = open_loop(kit, "end");
   EXPECT_EQ(kit.take(*port), std::vector<Bytes>{pattern(64)});
   kit.send(*port, {pattern(100), pattern(101)});
   Bytes bytes;
@@ -91,7 +91,7 @@ TEST(Loop, OutsideEndInjectsAndCollects) {
 
 TEST(LoopConcurrent, WakesASleeper) {
   PortKit kit;
-  auto port = open(kit, "sleep");
+  auto port = open_loop(kit, "sleep");
   auto end = outside("sleep");
   ASSERT_TRUE(port->arm(0));
   EXPECT_FALSE(readable(port->wait_fd(0), 0));
@@ -106,7 +106,7 @@ TEST(LoopConcurrent, WakesASleeper) {
 
 TEST(Loop, QueuesOfDifferentCount) {
   PortKit kit;
-  auto a = open(kit, "queues", 4), b = open(kit, "queues", 2);
+  auto a = open_loop(kit, "queues", 4), b = open_loop(kit, "queues", 2);
   EXPECT_EQ(a->caps().queues, 4);
   for (uint32_t q = 0; q < 4; ++q) kit.send(*a, {pattern(60 + q)}, q);
   size_t got[2] = {};
@@ -125,7 +125,7 @@ TEST(Loop, QueuesOfDifferentCount) {
 
 TEST(Loop, NoFrameLosesByName) {
   PortKit kit(64);
-  auto port = open(kit, "poor");
+  auto port = open_loop(kit, "poor");
   auto end = outside("poor");
   const Bytes big = pattern(65000);
   for (int i = 0; i < 3; ++i) end->inject(big.data(), 65000);
@@ -143,7 +143,7 @@ TEST(Loop, NoFrameLosesByName) {
 TEST(LoopConcurrent, TwoThreads) {
   constexpr uint32_t kTotal = 60000;
   PortKit kit;
-  auto port = open(kit, "threads");
+  auto port = open_loop(kit, "threads");
   auto end = outside("threads");
   std::thread sender([&] {
     for (uint32_t i = 0; i < kTotal; ++i) {

@@ -7,18 +7,15 @@
 #include "driver/memif/queue.h"
 #include "support/late_copies.h"
 #include "support/memif_pair.h"
+#include "support/sanitized.h"
 #include "support/patience.h"
 
 namespace nodeplane::memif {
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr uint32_t kTotal = 60000;
-#else
-constexpr uint32_t kTotal = 400000;
-#endif
+constexpr uint32_t kTotal = test::kSanitized ? 60000 : 400000;
 
-enum class Kind { kCopying, kLending, kLate };
+enum class PairKind { kCopying, kLending, kLate };
 
 uint32_t length_of(uint32_t number) {
   return number % 97 == 0 ? 2000 + number % 7000 : 60 + number * 7 % 1400;
@@ -68,16 +65,16 @@ uint32_t read_packet(Side& side, const Packet& p, bool* is_good) {
   return number;
 }
 
-class ConcurrentMemif : public testing::TestWithParam<Kind> {
+class ConcurrentMemif : public testing::TestWithParam<PairKind> {
  protected:
   PairOptions options() {
     PairOptions options;
     options.ring_size = 256;
     options.frames = 8192;
-    options.lends = GetParam() == Kind::kLending;
+    options.lends = GetParam() == PairKind::kLending;
     options.quota = 4096;
-    if (GetParam() == Kind::kLate) options.server_copy = &late_;
-    if (GetParam() == Kind::kLate) options.client_copy = &late_client_;
+    if (GetParam() == PairKind::kLate) options.server_copy = &late_;
+    if (GetParam() == PairKind::kLate) options.client_copy = &late_client_;
     return options;
   }
   LateCopies late_{1}, late_client_{2};  // each for one thread
@@ -191,9 +188,9 @@ TEST_P(ConcurrentMemif, ConnectionsComeAndGoUnderTraffic) {
   EXPECT_EQ(faults, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Copying, ConcurrentMemif, testing::Values(Kind::kCopying));
-INSTANTIATE_TEST_SUITE_P(Lending, ConcurrentMemif, testing::Values(Kind::kLending));
-INSTANTIATE_TEST_SUITE_P(Late, ConcurrentMemif, testing::Values(Kind::kLate));
+INSTANTIATE_TEST_SUITE_P(Copying, ConcurrentMemif, testing::Values(PairKind::kCopying));
+INSTANTIATE_TEST_SUITE_P(Lending, ConcurrentMemif, testing::Values(PairKind::kLending));
+INSTANTIATE_TEST_SUITE_P(Late, ConcurrentMemif, testing::Values(PairKind::kLate));
 
 }  // namespace
 }  // namespace nodeplane::memif

@@ -10,7 +10,7 @@ namespace {
 constexpr uint64_t kPackets = 1'000'000;  // both ways together
 constexpr uint32_t kBurst = 64;
 constexpr uint64_t kLife = 20'000;  // packets that one connection carries
-constexpr uint32_t kRing = 256;
+constexpr uint32_t kRingSize = 256;
 constexpr uint32_t kQuota = 2 * 1024;  // the server's default: it wishes for rings of 1,024
 
 // Late, in any order, with faults; now and then it refuses.
@@ -158,7 +158,7 @@ TEST_P(MemifConservation, OfFramesSlotsAndPackets) {
   std::map<std::string, std::string> options;
   if (harmed) options["fault"] = fault;
   End a(memif_spec(socket, 1, "server", options), server_engine);
-  End b(memif_spec(socket, 1, "client", client.options(kRing)), client.engine);
+  End b(memif_spec(socket, 1, "client", client.options(kRingSize)), client.engine);
 
   uint64_t all = 0;
   for (uint32_t life = 0; all < kPackets / std::size(kPairings); ++life) {
@@ -169,10 +169,10 @@ TEST_P(MemifConservation, OfFramesSlotsAndPackets) {
     }));
     a.sent = a.received = b.sent = b.received = 0;
     all += move(a, b, harmed, kLife);
-    if (life % 2 != 0) settle(a, b, harmed, client.lends ? kRing : 0);
+    if (life % 2 != 0) settle(a, b, harmed, client.lends ? kRingSize : 0);
     part(life % 4 < 2 ? b : a, life % 4 < 2 ? a : b, life % 4 < 2 && harmed);
     // What a cut may cost: a ring, and what was under copy.
-    const uint64_t bound = life % 2 != 0 ? 0 : kRing + kQuota;
+    const uint64_t bound = life % 2 != 0 ? 0 : kRingSize + kQuota;
     EXPECT_LE(b.received, a.sent);
     EXPECT_LE(a.sent - b.received, bound);
     if (harmed) continue;

@@ -717,19 +717,19 @@ TEST_P(MemifHostileClient, IsStoppedAndGoesOn) {
 
 // --- a server, against ports that are clients ---------------------------------------------------
 
-enum class Kind { kCopies, kCopiesByModel, kLends };
-const auto kKinds = testing::Values(Kind::kCopies, Kind::kCopiesByModel, Kind::kLends);
-std::string kind_name(Kind kind) {
-  return kind == Kind::kCopies ? "copies" : kind == Kind::kCopiesByModel ? "model" : "lends";
+enum class ServerKind { kCopies, kCopiesByModel, kLends };
+const auto kServerKinds = testing::Values(ServerKind::kCopies, ServerKind::kCopiesByModel, ServerKind::kLends);
+std::string server_kind_name(ServerKind kind) {
+  return kind == ServerKind::kCopies ? "copies" : kind == ServerKind::kCopiesByModel ? "model" : "lends";
 }
 
 class HostileToClient : public Hostile {
  protected:
-  static std::unique_ptr<Victim> victim(const std::string& socket, Kind kind) {
+  static std::unique_ptr<Victim> victim(const std::string& socket, ServerKind kind) {
     std::map<std::string, std::string> options = {{"ringSize", "32"}};
-    if (kind == Kind::kLends) options["zeroCopy"] = "true";
+    if (kind == ServerKind::kLends) options["zeroCopy"] = "true";
     return std::make_unique<Victim>(memif_spec(socket, kVictim, "client", options),
-                                    kind == Kind::kCopiesByModel ? "model" : "cpu");
+                                    kind == ServerKind::kCopiesByModel ? "model" : "cpu");
   }
   static void exchange(HostileServer& server, Victim& victim, const Bytes& packet) {
     ASSERT_TRUE(victim.turn_until([&] { return server.send(packet); }));
@@ -805,7 +805,7 @@ class MemifHostileServerSaying : public HostileToClient,
 TEST_P(MemifHostileServerSaying, EndsThePeerAlone) {
   const ServerSaying& saying = GetParam();
   HostileServer hostile(socket_ + "-other");
-  const auto victim = HostileToClient::victim(socket_ + "-other", Kind::kCopies);
+  const auto victim = HostileToClient::victim(socket_ + "-other", ServerKind::kCopies);
   ASSERT_TRUE(hostile.accept());
   if (saying.steps != 0) {
     ASSERT_TRUE(hostile.join(saying.steps));
@@ -880,7 +880,7 @@ const ServerDeed kServerDeeds[] = {
 };
 
 class MemifHostileServerDeed : public HostileToClient,
-                               public testing::WithParamInterface<std::tuple<Kind, ServerDeed>> {};
+                               public testing::WithParamInterface<std::tuple<ServerKind, ServerDeed>> {};
 
 TEST_P(MemifHostileServerDeed, EndsThePeerAlone) {
   const auto& [kind, deed] = GetParam();
@@ -891,7 +891,7 @@ TEST_P(MemifHostileServerDeed, EndsThePeerAlone) {
     ASSERT_NO_FATAL_FAILURE(exchange(hostile, *victim, pattern(200, i)));
   // A client looks at its sending ring when it sends.
   const bool is_of_sending = std::string(deed.name).starts_with("Tail");
-  if (is_of_sending && kind != Kind::kLends) hostile.send(pattern(64));
+  if (is_of_sending && kind != ServerKind::kLends) hostile.send(pattern(64));
   deed.commit(hostile);
   if (deed.reason != nullptr) {
     expect_ended(*victim, hostile.fd.get(), deed.reason);
@@ -906,22 +906,22 @@ TEST_P(MemifHostileServerDeed, EndsThePeerAlone) {
   expect_usable(hostile, *victim);
 }
 INSTANTIATE_TEST_SUITE_P(All, MemifHostileServerDeed,
-                         testing::Combine(kKinds, testing::ValuesIn(kServerDeeds)),
+                         testing::Combine(kServerKinds, testing::ValuesIn(kServerDeeds)),
                          [](const auto& info) {
-                           return kind_name(std::get<0>(info.param)) + "_" +
+                           return server_kind_name(std::get<0>(info.param)) + "_" +
                                   std::get<1>(info.param).name;
                          });
 
-class MemifHostileServer : public HostileToClient, public testing::WithParamInterface<Kind> {};
-INSTANTIATE_TEST_SUITE_P(All, MemifHostileServer, kKinds,
-                         [](const auto& info) { return kind_name(info.param); });
+class MemifHostileServer : public HostileToClient, public testing::WithParamInterface<ServerKind> {};
+INSTANTIATE_TEST_SUITE_P(All, MemifHostileServer, kServerKinds,
+                         [](const auto& info) { return server_kind_name(info.param); });
 
 // Neither what a client made for the peer nor what it lends can be cut or frozen by it.
 TEST_P(MemifHostileServer, CannotCutWhatItWasGiven) {
   HostileServer hostile(socket_ + "-other");
   const auto victim = HostileToClient::victim(socket_ + "-other", GetParam());
   ASSERT_NO_FATAL_FAILURE(join(hostile, *victim));
-  ASSERT_EQ(hostile.regions.size(), GetParam() == Kind::kLends ? 2u : 1u);
+  ASSERT_EQ(hostile.regions.size(), GetParam() == ServerKind::kLends ? 2u : 1u);
   for (const auto& region : hostile.regions) {
     EXPECT_NE(ftruncate(region.file.get(), 0), 0);
     EXPECT_NE(ftruncate(region.file.get(), static_cast<off_t>(region.bytes * 2)), 0);

@@ -8,7 +8,7 @@
 namespace nodeplane::memif {
 namespace {
 
-constexpr uint32_t kRing = 64;
+constexpr uint32_t kSmallRing = 64;
 constexpr int kPeerMs = 30;  // a peer that is not cut off goes by itself
 
 uint64_t from_environment(const char* name, uint64_t otherwise) {
@@ -125,7 +125,7 @@ TEST_P(MemifMutation, OfSharedMemoryHarmsNobodyElse) {
   std::unique_ptr<HostileServer> listener;
   if (!is_server) listener = std::make_unique<HostileServer>(socket_);
   victim_ =
-      std::make_unique<Victim>(memif_spec(socket_, 1, kind.role, kind.options(kRing)), kind.engine);
+      std::make_unique<Victim>(memif_spec(socket_, 1, kind.role, kind.options(kSmallRing)), kind.engine);
   ASSERT_TRUE(innocents.go_on());
   const Time begin = time_now();
   const auto goes_on = [&] {  // for so long, and until something got through and something did not

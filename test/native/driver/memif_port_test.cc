@@ -26,7 +26,7 @@ PortSpec memif_spec(const std::string& which, const std::string& role,
   return spec;
 }
 
-std::unique_ptr<Port> open(PortKit& kit, const PortSpec& spec) {
+std::unique_ptr<Port> open_memif(PortKit& kit, const PortSpec& spec) {
   std::string error;
   auto port = open_port(spec, *kit.arena, &error);
   EXPECT_NE(port, nullptr) << error;
@@ -65,8 +65,8 @@ class ConcurrentMemifPort : public testing::TestWithParam<const char*> {};
 
 TEST_P(ConcurrentMemifPort, ServerAndClientJoin) {
   PortKit left(8192), right(8192);
-  auto client = open(right, memif_spec("join", "client", {{"zeroCopy", GetParam()}}));
-  auto server = open(left, memif_spec("join", "server"));
+  auto client = open_memif(right, memif_spec("join", "client", {{"zeroCopy", GetParam()}}));
+  auto server = open_memif(left, memif_spec("join", "server"));
   ASSERT_TRUE(server && client);
   ASSERT_TRUE(joined(left, *server, right, *client));
   const std::vector<Bytes> some = {pattern(60), pattern(1514, 2), pattern(9216, 3)};
@@ -79,8 +79,8 @@ TEST_P(ConcurrentMemifPort, ServerAndClientJoin) {
 // The worker's packets are used again and again, by ports that mark offloads too.
 TEST_P(ConcurrentMemifPort, PacketsCarryNoMarksOfOlderOnes) {
   PortKit left(8192), right(8192);
-  auto client = open(right, memif_spec("marks", "client", {{"zeroCopy", GetParam()}}));
-  auto server = open(left, memif_spec("marks", "server"));
+  auto client = open_memif(right, memif_spec("marks", "client", {{"zeroCopy", GetParam()}}));
+  auto server = open_memif(left, memif_spec("marks", "server"));
   ASSERT_TRUE(server && client);
   ASSERT_TRUE(joined(left, *server, right, *client));
   for (auto [from, out, to, in] : {std::tuple{&left, server.get(), &right, client.get()},
@@ -105,8 +105,8 @@ TEST_P(ConcurrentMemifPort, EitherSideRestarts) {
   PortKit left(8192), right(8192);
   const PortSpec client_spec = memif_spec("restart", "client", {{"zeroCopy", GetParam()}});
   const PortSpec server_spec = memif_spec("restart", "server");
-  auto client = open(right, client_spec);
-  auto server = open(left, server_spec);
+  auto client = open_memif(right, client_spec);
+  auto server = open_memif(left, server_spec);
   for (int round = 0; round < 3; ++round) {
     ASSERT_TRUE(joined(left, *server, right, *client)) << round;
     (round % 2 == 0 ? client : server).reset();
@@ -118,9 +118,9 @@ TEST_P(ConcurrentMemifPort, EitherSideRestarts) {
     }));
     EXPECT_EQ(rest.refused_as(0), Drop::kNoPeer);
     if (round % 2 == 0)
-      client = open(right, client_spec);
+      client = open_memif(right, client_spec);
     else
-      server = open(left, server_spec);
+      server = open_memif(left, server_spec);
   }
   ASSERT_TRUE(joined(left, *server, right, *client));
 }
@@ -141,8 +141,8 @@ TEST(ConcurrentMemifEngines, KeepOrderAndContent) {
     PortSpec server_spec = memif_spec(name, "server", {{"quota", "6000"}});
     PortSpec client_spec = memif_spec(name, "client");
     server_spec.copy = client_spec.copy = engine.get();
-    auto server = open(left, server_spec);
-    auto client = open(right, client_spec);
+    auto server = open_memif(left, server_spec);
+    auto client = open_memif(right, client_spec);
     EXPECT_NE(server->caps().description.find(engine->description()), std::string::npos);
     ASSERT_TRUE(joined(left, *server, right, *client)) << name;
     uint32_t sent = 0, got = 0;
@@ -173,7 +173,7 @@ TEST(MemifPort, TellsWhatItIsAndWhatHappened) {
   PortKit kit(8192);
   PortSpec spec = memif_spec("told", "server");
   spec.mtu = 9000;
-  auto server = open(kit, spec);
+  auto server = open_memif(kit, spec);
   const PortCaps& caps = server->caps();
   EXPECT_TRUE(caps.chains);
   EXPECT_FALSE(caps.gso);
@@ -183,7 +183,7 @@ TEST(MemifPort, TellsWhatItIsAndWhatHappened) {
             "memif server id 3 at " + socket_of("told") + ", 1 queue, copy by cpu");
   EXPECT_NE(server->stats_json().find("\"connects\":0"), std::string::npos);
   PortKit other(8192);
-  auto client = open(other, memif_spec("told", "client", {{"zeroCopy", "true"}}));
+  auto client = open_memif(other, memif_spec("told", "client", {{"zeroCopy", "true"}}));
   EXPECT_NE(std::memcmp(caps.mac, client->caps().mac, 6), 0);
   EXPECT_EQ(client->caps().mtu, 1500u);
   EXPECT_NE(client->caps().description.find("frames lent"), std::string::npos);
@@ -204,12 +204,12 @@ TEST(MemifPort, MacIsStableOrAsWished) {
   PortKit kit(256);
   uint8_t before[6];
   {
-    auto port = open(kit, memif_spec("mac", "server"));
+    auto port = open_memif(kit, memif_spec("mac", "server"));
     std::memcpy(before, port->caps().mac, 6);
   }
-  auto port = open(kit, memif_spec("mac", "server"));
+  auto port = open_memif(kit, memif_spec("mac", "server"));
   EXPECT_EQ(std::memcmp(before, port->caps().mac, 6), 0);
-  port = open(kit, memif_spec("mac2", "server", {{"mac", "02:11:22:33:44:55"}}));
+  port = open_memif(kit, memif_spec("mac2", "server", {{"mac", "02:11:22:33:44:55"}}));
   EXPECT_EQ(port->caps().mac[5], 0x55);
 }
 
@@ -243,9 +243,9 @@ TEST(MemifPort, ReservesItsQuota) {
   PortKit kit(1024);
   const std::map<std::string, std::string> lends = {{"zeroCopy", "true"}, {"ringSize", "128"}};
   {
-    auto port = open(kit, memif_spec("reserve", "client", lends));
+    auto port = open_memif(kit, memif_spec("reserve", "client", lends));
     EXPECT_EQ(kit.arena->reserved(), 256u);
-    auto second = open(kit, memif_spec("reserve2", "client", lends));
+    auto second = open_memif(kit, memif_spec("reserve2", "client", lends));
     EXPECT_EQ(kit.arena->reserved(), 512u);
     std::string error;
     auto more = lends;
@@ -286,8 +286,8 @@ Bytes ip_like(uint8_t version, uint32_t length) {
 
 struct IpPorts {
   explicit IpPorts(const std::string& which) {
-    server = open(left, memif_spec(which, "server", {{"mode", "ip"}}));
-    client = open(right, memif_spec(which, "client", {{"mode", "ip"}, {"zeroCopy", "true"}}));
+    server = open_memif(left, memif_spec(which, "server", {{"mode", "ip"}}));
+    client = open_memif(right, memif_spec(which, "client", {{"mode", "ip"}, {"zeroCopy", "true"}}));
   }
   bool join() {
     return eventually([this] {

@@ -9,13 +9,13 @@
 namespace nodeplane::memif {
 namespace {
 
-enum class Kind { kCopying, kLending, kLateServer, kLateBoth };
+enum class QueueKind { kCopying, kLending, kLateServer, kLateBoth };
 
-PairOptions options_of(Kind kind, LateCopies* late = nullptr) {
+PairOptions options_of(QueueKind kind, LateCopies* late = nullptr) {
   PairOptions options;
-  options.lends = kind == Kind::kLending;
-  if (kind == Kind::kLateServer || kind == Kind::kLateBoth) options.server_copy = late;
-  if (kind == Kind::kLateBoth) options.client_copy = late;
+  options.lends = kind == QueueKind::kLending;
+  if (kind == QueueKind::kLateServer || kind == QueueKind::kLateBoth) options.server_copy = late;
+  if (kind == QueueKind::kLateBoth) options.client_copy = late;
   if (late != nullptr && !options.lends) options.quota = 2048;
   return options;
 }
@@ -38,7 +38,7 @@ void expect_crosses(Side& from, Side& to, const std::vector<Bytes>& some) {
   ASSERT_EQ(from.queue->refused(), 0u);
 }
 
-class MemifQueue : public testing::TestWithParam<Kind> {};
+class MemifQueue : public testing::TestWithParam<QueueKind> {};
 
 TEST_P(MemifQueue, CarriesEverySizeBothWays) {
   LateCopies late;
@@ -175,10 +175,10 @@ TEST_P(MemifQueue, EndsAtAnyMoment) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Copying, MemifQueue, testing::Values(Kind::kCopying));
-INSTANTIATE_TEST_SUITE_P(Lending, MemifQueue, testing::Values(Kind::kLending));
-INSTANTIATE_TEST_SUITE_P(LateServer, MemifQueue, testing::Values(Kind::kLateServer));
-INSTANTIATE_TEST_SUITE_P(LateBoth, MemifQueue, testing::Values(Kind::kLateBoth));
+INSTANTIATE_TEST_SUITE_P(Copying, MemifQueue, testing::Values(QueueKind::kCopying));
+INSTANTIATE_TEST_SUITE_P(Lending, MemifQueue, testing::Values(QueueKind::kLending));
+INSTANTIATE_TEST_SUITE_P(LateServer, MemifQueue, testing::Values(QueueKind::kLateServer));
+INSTANTIATE_TEST_SUITE_P(LateBoth, MemifQueue, testing::Values(QueueKind::kLateBoth));
 
 // A client may wipe the indexes until it knows that it is connected: nothing is sent before it has
 // posted buffers, and our own index is read back then.
@@ -438,10 +438,10 @@ class MemifCrime : public testing::TestWithParam<Crime> {};
 // it is delivered, and all frames come back.
 TEST_P(MemifCrime, IsNoticedAndHarmsNothing) {
   const Crime& crime = GetParam();
-  for (const Kind kind : {Kind::kCopying, Kind::kLending, Kind::kLateBoth}) {
-    if (kind == Kind::kLending && crime.by_client && crime.name == std::string("RegionUnknown"))
+  for (const QueueKind kind : {QueueKind::kCopying, QueueKind::kLending, QueueKind::kLateBoth}) {
+    if (kind == QueueKind::kLending && crime.by_client && crime.name == std::string("RegionUnknown"))
       continue;  // region 1 is the arena then
-    if (kind == Kind::kLending && crime.name == std::string("PostedRegionUnknown")) continue;
+    if (kind == QueueKind::kLending && crime.name == std::string("PostedRegionUnknown")) continue;
     LateCopies late;
     PairOptions options = options_of(kind, &late);
     options.ring_size = 32;
@@ -474,7 +474,7 @@ TEST(MemifCrimes, RandomChanges) {
   for (uint32_t seed = 0; seed < 100; ++seed) {
     std::minstd_rand random(seed + 1);
     LateCopies late(seed);
-    PairOptions options = options_of(static_cast<Kind>(seed % 4), &late);
+    PairOptions options = options_of(static_cast<QueueKind>(seed % 4), &late);
     options.ring_size = 32;
     options.frames = 1024;
     Pair pair(options);
@@ -530,7 +530,7 @@ TEST(MemifQuota, LentFramesStayWithinIt) {
 TEST(MemifQuota, FramesUnderCopyStayWithinIt) {
   LateCopies late;
   late.made_per_poll = 0;
-  PairOptions options = options_of(Kind::kLateServer, &late);
+  PairOptions options = options_of(QueueKind::kLateServer, &late);
   options.ring_size = 1024;
   options.quota = 256;
   Pair pair(options);

@@ -15,7 +15,7 @@ struct Seen {
   bool operator==(const Seen&) const = default;
 };
 
-std::unique_ptr<Port> open(PortKit& kit, const std::string& in, const std::string& out = "") {
+std::unique_ptr<Port> open_pcap(PortKit& kit, const std::string& in, const std::string& out = "") {
   std::map<std::string, std::string> options;
   if (!in.empty()) options["in"] = in;
   if (!out.empty()) options["out"] = out;
@@ -43,7 +43,7 @@ std::vector<Seen> read_all(PortKit& kit, Port& port) {
 
 std::vector<Seen> read_bytes(PortKit& kit, const Bytes& capture) {
   TempFile file(capture);
-  auto port = open(kit, file.path());
+  auto port = open_pcap(kit, file.path());
   auto all = read_all(kit, *port);
   EXPECT_EQ(port->failure(), "");
   return all;
@@ -71,7 +71,7 @@ TEST(Pcap, OneReceiveGivesOneTimeOnly) {
   for (int i = 0; i < 3; ++i) c.record(1, 0, pattern(60, i));
   for (int i = 0; i < 2; ++i) c.record(1, 1, pattern(60, i));
   TempFile file(c.bytes);
-  auto port = open(kit, file.path());
+  auto port = open_pcap(kit, file.path());
   EXPECT_EQ(port->next_time(), 1 * kSecond);
   EXPECT_EQ(kit.take(*port, 0, 2).size(), 2u);
   EXPECT_EQ(port->next_time(), 1 * kSecond);
@@ -236,7 +236,7 @@ TEST(PcapNg, LyingBlocksEndOrAreCounted) {
                       .u32(length)
                       .put(pattern(40))
                       .bytes);
-    auto port = open(kit, file.path());
+    auto port = open_pcap(kit, file.path());
     EXPECT_EQ(read_all(kit, *port).size(), 1u);
     EXPECT_NE(port->failure().find("impossible block length"), std::string::npos);
   }
@@ -244,7 +244,7 @@ TEST(PcapNg, LyingBlocksEndOrAreCounted) {
   differ.section().interface().packet(1, pattern(60)).packet(2, pattern(60));
   differ.bytes[differ.bytes.size() - 1] = 1;
   TempFile file(differ.bytes);
-  auto port = open(kit, file.path());
+  auto port = open_pcap(kit, file.path());
   EXPECT_EQ(read_all(kit, *port).size(), 2u);
   EXPECT_NE(port->failure().find("two lengths differ"), std::string::npos);
 }
@@ -262,7 +262,7 @@ TEST(Pcap, OutputIsClassicLittleEndianMicroseconds) {
   PortKit kit;
   TempFile out;
   {
-    auto port = open(kit, "", out.path());
+    auto port = open_pcap(kit, "", out.path());
     EXPECT_EQ(port->next_time(), std::nullopt);
     port->set_time(1'700'000'000 * kSecond + 123'456'789);
     EXPECT_EQ(kit.send(*port, {pattern(60), {}}), 2u);
@@ -278,14 +278,14 @@ TEST(Pcap, OutputIsClassicLittleEndianMicroseconds) {
 
 TEST(Pcap, WithoutOutputPacketsAreTaken) {
   PortKit kit;
-  auto port = open(kit, "");
+  auto port = open_pcap(kit, "");
   EXPECT_EQ(kit.send(*port, {pattern(60), pattern(61)}), 2u);
   EXPECT_EQ(port->refused(0), 0u);
 }
 
 TEST(Pcap, FullDiskIsTold) {
   PortKit kit;
-  auto port = open(kit, "", "/dev/full");
+  auto port = open_pcap(kit, "", "/dev/full");
   for (int i = 0; i < 300; ++i) EXPECT_EQ(kit.send(*port, {pattern(1514)}), 1u);
   EXPECT_EQ(port->refused(0), 1u);
   EXPECT_NE(port->failure().find("No space left"), std::string::npos);
@@ -323,8 +323,8 @@ TEST(Pcap, AgreesWithEditcap) {
         std::string("editcap -F ") + format + " " + source.path() + " " + converted.path();
     ASSERT_EQ(std::system(run.c_str()), 0) << run;
     PortKit kit;
-    auto reference = open(kit, source.path());
-    auto port = open(kit, converted.path(), ours.path());
+    auto reference = open_pcap(kit, source.path());
+    auto port = open_pcap(kit, converted.path(), ours.path());
     const auto seen = read_all(kit, *port);
     EXPECT_EQ(seen, read_all(kit, *reference)) << format;
     EXPECT_EQ(seen.size(), 500u);

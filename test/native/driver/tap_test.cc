@@ -5,7 +5,7 @@
 namespace nodeplane {
 namespace {
 
-std::unique_ptr<Port> open(NetSpace& space, PortKit& kit, PortSpec spec) {
+std::unique_ptr<Port> open_tap(NetSpace& space, PortKit& kit, PortSpec spec) {
   std::unique_ptr<Port> port;
   std::string error;
   space.run([&] { port = open_port(spec, *kit.arena, &error); });
@@ -32,7 +32,7 @@ class TapWire : public ::testing::Test {
 };
 
 TEST_F(TapWire, TcpWithPartialSumsAndSegmentation) {
-  auto a = open(server, kit, port_spec("tap", "t0")), b = open(client, kit, port_spec("tap", "t0"));
+  auto a = open_tap(server, kit, port_spec("tap", "t0")), b = open_tap(client, kit, port_spec("tap", "t0"));
   address();
   Forwarder wire(kit, *a, *b);
   EXPECT_TRUE(transfer(server, client, "10.9.0.1", false, 1 << 20));
@@ -48,7 +48,7 @@ TEST_F(TapWire, TcpWithPartialSumsAndSegmentation) {
 
 // Linux 6.2 and later; an older kernel segments before a tap sees them.
 TEST_F(TapWire, UdpSegmentsCrossAsOnePacket) {
-  auto a = open(server, kit, port_spec("tap", "t0")), b = open(client, kit, port_spec("tap", "t0"));
+  auto a = open_tap(server, kit, port_spec("tap", "t0")), b = open_tap(client, kit, port_spec("tap", "t0"));
   address();
   Forwarder wire(kit, *a, *b);
   EXPECT_EQ(send_udp_segments(server, client, "10.9.0.1", 1000, 40), 40u);
@@ -60,7 +60,7 @@ TEST_F(TapWire, UdpSegmentsCrossAsOnePacket) {
 
 TEST_F(TapWire, WithoutOffloadEverythingIsWholeAndShort) {
   const PortSpec spec = port_spec("tap", "t0", {{"offload", "false"}});
-  auto a = open(server, kit, spec), b = open(client, kit, spec);
+  auto a = open_tap(server, kit, spec), b = open_tap(client, kit, spec);
   address();
   uint32_t longest = 0;
   Forwarder wire(kit, *a, *b, [&](Packet& p) { longest = std::max(longest, p.length); });
@@ -75,7 +75,7 @@ TEST_F(TapWire, WithoutOffloadEverythingIsWholeAndShort) {
 TEST_F(TapWire, SeveralQueues) {
   PortSpec spec = port_spec("tap", "t0");
   spec.queues = 2;
-  auto a = open(server, kit, spec), b = open(client, kit, spec);
+  auto a = open_tap(server, kit, spec), b = open_tap(client, kit, spec);
   EXPECT_EQ(a->caps().queues, 2);
   address();
   Forwarder wire(kit, *a, *b);
@@ -87,7 +87,7 @@ TEST_F(TapWire, SeveralQueues) {
 TEST_F(TapWire, MtuMacAndNameAreTakenAndNothingStays) {
   PortSpec spec = port_spec("tap", "np-drivers", {{"mac", "02:00:00:00:07:10"}});
   spec.mtu = 9000;
-  auto port = open(server, kit, spec);
+  auto port = open_tap(server, kit, spec);
   EXPECT_EQ(port->caps().mtu, 9000u);
   const uint8_t ours[6] = {2, 0, 0, 0, 7, 0x11};
   EXPECT_EQ(std::memcmp(port->caps().mac, ours, 6), 0);
@@ -111,7 +111,7 @@ TEST_F(TapWire, WhatCannotBeOpenedSaysWhy) {
 }
 
 TEST_F(TapWire, ShortPacketsAndASleepingHostAreRefused) {
-  auto port = open(server, kit, port_spec("tap", "t0"));
+  auto port = open_tap(server, kit, port_spec("tap", "t0"));
   EXPECT_EQ(kit.send(*port, {{}, pattern(13), pattern(60)}), 3u);
   EXPECT_EQ(port->refused(0), 2u);
   ASSERT_TRUE(server.shell("ip link set t0 down"));
@@ -122,7 +122,7 @@ TEST_F(TapWire, ShortPacketsAndASleepingHostAreRefused) {
 }
 
 TEST_F(TapWire, WithoutFramesPacketsWait) {
-  auto port = open(server, kit, port_spec("tap", "t0"));
+  auto port = open_tap(server, kit, port_spec("tap", "t0"));
   ASSERT_TRUE(
       server.shell("ip addr add 10.9.0.1/24 dev t0 && "
                    "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:09 dev t0"));

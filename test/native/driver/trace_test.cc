@@ -10,7 +10,7 @@
 namespace nodeplane {
 namespace {
 
-std::unique_ptr<Port> open(PortKit& kit, const PortSpec& spec) {
+std::unique_ptr<Port> open_trace(PortKit& kit, const PortSpec& spec) {
   std::string error;
   auto port = open_port(spec, *kit.arena, &error);
   EXPECT_NE(port, nullptr) << error;
@@ -20,7 +20,7 @@ std::unique_ptr<Port> open(PortKit& kit, const PortSpec& spec) {
 // Time and bytes of every packet in a file, read by the pcap port.
 std::vector<std::pair<Time, Bytes>> packets_of(PortKit& kit, const std::string& path) {
   std::vector<std::pair<Time, Bytes>> all;
-  auto port = open(kit, port_spec("pcap", "", {{"in", path}}));
+  auto port = open_trace(kit, port_spec("pcap", "", {{"in", path}}));
   if (port == nullptr) return all;
   while (const auto time = port->next_time())
     for (Bytes& one : kit.take(*port)) all.emplace_back(*time, std::move(one));
@@ -33,7 +33,7 @@ TEST(Trace, WritesBothDirectionsWithTheOfflineTime) {
   PortKit kit;
   TempFile in(CaptureBytes().classic(0xa1b23c4d).record(7, 5, pattern(61)).bytes), out;
   {
-    auto port = open(kit, port_spec("pcap", "", {{"in", in.path()}, {"trace", out.path()}}));
+    auto port = open_trace(kit, port_spec("pcap", "", {{"in", in.path()}, {"trace", out.path()}}));
     EXPECT_EQ(kit.take(*port).size(), 1u);
     port->set_time(9 * kSecond + 1);
     EXPECT_EQ(kit.send(*port, {pattern(62), {}, pattern(9000)}), 3u);
@@ -59,10 +59,10 @@ TEST(Trace, WritesBothDirectionsWithTheOfflineTime) {
 TEST(Trace, WritesOnlyWhatThePortTook) {
   PortKit kit;
   TempFile out;
-  auto end = open(kit, port_spec("loop", "trace-full"));
+  auto end = open_trace(kit, port_spec("loop", "trace-full"));
   uint64_t sent = 0;
   {
-    auto port = open(kit, port_spec("loop", "trace-full", {{"trace", out.path()}}));
+    auto port = open_trace(kit, port_spec("loop", "trace-full", {{"trace", out.path()}}));
     const std::vector<Bytes> many(200, pattern(1500));
     for (uint32_t n = 200; n == 200; sent += n) n = kit.send(*port, many);
     EXPECT_EQ(port->failure(), "");
@@ -77,7 +77,7 @@ TEST(Trace, StopsAtItsSize) {
   TempFile out;
   {
     auto port =
-        open(kit, port_spec("pcap", "", {{"trace", out.path()}, {"traceMaxBytes", "20000"}}));
+        open_trace(kit, port_spec("pcap", "", {{"trace", out.path()}, {"traceMaxBytes", "20000"}}));
     for (int i = 0; i < 100; ++i) EXPECT_EQ(kit.send(*port, {pattern(1000)}), 1u);
   }
   EXPECT_LE(out.read().size(), 20000u);
@@ -87,7 +87,7 @@ TEST(Trace, StopsAtItsSize) {
 TEST(Trace, ShowsPacketsOnceTheLinkIsQuiet) {
   PortKit kit;
   TempFile out;
-  auto port = open(kit, port_spec("loop", "trace-quiet", {{"trace", out.path()}}));
+  auto port = open_trace(kit, port_spec("loop", "trace-quiet", {{"trace", out.path()}}));
   std::string error;
   auto end = LoopEnd::open(loop_cable("trace-quiet"), 1, &error);
   end->inject(pattern(60).data(), 60);
@@ -99,7 +99,7 @@ TEST(Trace, ShowsPacketsOnceTheLinkIsQuiet) {
 
 TEST(Trace, AFullDiskEndsTheTraceNotTheTraffic) {
   PortKit kit;
-  auto port = open(kit, port_spec("pcap", "", {{"trace", "/dev/full"}}));
+  auto port = open_trace(kit, port_spec("pcap", "", {{"trace", "/dev/full"}}));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(kit.send(*port, {pattern(1000)}), 1u);
   EXPECT_EQ(port->refused(0), 0u);
   EXPECT_EQ(port->failure(), "/dev/full: No space left on device");

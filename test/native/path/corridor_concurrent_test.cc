@@ -18,7 +18,7 @@ namespace nodeplane::test {
 namespace {
 
 constexpr uint32_t kWorkers = 2, kCapacity = 256, kKnown = 32, kOthers = 600, kPhaseMs = 400;
-constexpr uint8_t kPods = 1;  // the zone of clients in the pod range; the others' is 0
+constexpr uint8_t kPodZone = 1;  // the zone of clients in the pod range; the others' is 0
 constexpr uint32_t kSrc4 = 26, kSrc6 = 22;  // of addresses in a frame
 constexpr Time kDuration = 2 * kSecond;
 // Turns of each worker from one publish to the next: the first after it takes no express lane.
@@ -27,7 +27,7 @@ constexpr Counter kWanted[] = {Counter::kFlowExpired, Counter::kFlowEvicted,
                                Counter::kFlowForgotten};
 const Bytes kOutside4 = {198, 51, 100, 7};
 const Bytes kPod4 = {10, 1, 0, 12};
-const Bytes kPodsMac = {0x02, 0, 0, 0, 0, 0x02};  // of port 1
+const Bytes kPodPortMac = {0x02, 0, 0, 0, 0, 0x02};  // of port 1
 const Bytes kOutside6 = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7};
 const Bytes kVirtual4 = {10, 96, 0, 10};
 const Bytes kVirtual6 = {0xfd, 0, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
@@ -47,11 +47,11 @@ Bytes pods_question(uint16_t port, uint8_t flags) {
   Ip4 ip;
   ip.src = kPod4;
   ip.dst = kVirtual4;
-  return eth(0x0800, ipv4(ip, tcp(port, 80, flags)), kPodsMac);
+  return eth(0x0800, ipv4(ip, tcp(port, 80, flags)), kPodPortMac);
 }
 
 // What the receiver of this TCP packet says next; sums stay right, but for the flags' sake.
-Bytes answer(Bytes b, uint8_t flags) {
+Bytes answer_with(Bytes b, uint8_t flags) {
   const bool v6 = b[12] == 0x86;
   const long at = v6 ? kSrc6 : kSrc4, length = v6 ? 16 : 4, l4 = at + 2 * length;
   std::swap_ranges(b.begin(), b.begin() + 6, b.begin() + 6);
@@ -77,7 +77,7 @@ struct Road {
 
   Road() {
     ZoneRow pods{};
-    pods.id = kPods;
+    pods.id = kPodZone;
     pods.maximum = 40;
     pods.source = static_cast<uint8_t>(ZoneSource::kPods);
     kit.zones = {pods};
@@ -115,10 +115,10 @@ struct Road {
       one(0, question(n % 2, port, kTcpSyn));
       ASSERT_EQ(h.to_pods.size(), 1u);
       const Bytes sent = h.to_pods[0];
-      one(1, answer(sent, kTcpSyn | kTcpAck));
+      one(1, answer_with(sent, kTcpSyn | kTcpAck));
       one(0, question(n % 2, port, kTcpAck));
       known[0].push_back(question(n % 2, port, kTcpAck));
-      known[1].push_back(answer(sent, kTcpAck));
+      known[1].push_back(answer_with(sent, kTcpAck));
     }
     ASSERT_EQ(live(), kKnown);
   }
@@ -134,7 +134,7 @@ struct Road {
     return row.evicted_closing + row.evicted_half_open;
   }
   bool all_happened() const {
-    return evicted(0) > 0 && evicted(kPods) > 0 &&
+    return evicted(0) > 0 && evicted(kPodZone) > 0 &&
            std::all_of(std::begin(happened), std::end(happened),
                        [](const std::atomic<bool>& h) { return h.load(); });
   }
@@ -162,7 +162,7 @@ struct Road {
         const auto port = static_cast<uint16_t>(5000 + random() % kOthers);
         const uint8_t flags = kFlags[random() % 6];
         if (!heard.empty() && random() % 3 == 0)
-          h.put(1, answer(heard[random() % heard.size()], flags | kTcpAck));
+          h.put(1, answer_with(heard[random() % heard.size()], flags | kTcpAck));
         else if (random() % 3 == 0)
           h.put(1, pods_question(port, flags));
         else
@@ -230,7 +230,7 @@ TEST(CorridorConcurrent, OneTableManyHands) {
   EXPECT_EQ(road.sum(Counter::kFlowNew) - road.sum(Counter::kFlowForgotten) -
                 road.sum(Counter::kFlowExpired) - road.sum(Counter::kFlowEvicted),
             road.live());
-  for (const uint8_t z : {uint8_t{0}, kPods}) {
+  for (const uint8_t z : {uint8_t{0}, kPodZone}) {
     EXPECT_GT(road.evicted(z), 0u) << "zone " << +z;
     EXPECT_EQ(road.zone(z).evicted_established, 0u);
   }

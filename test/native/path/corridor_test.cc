@@ -9,13 +9,13 @@
 namespace nodeplane::test {
 namespace {
 
-const Bytes kVip4 = {10, 96, 0, 10};
+const Bytes kVip = {10, 96, 0, 10};
 
 Bytes client_tcp(uint16_t sport, uint8_t flags, uint16_t dport = 80) {
   Ip4 ip;
   ip.protocol = kProtocolTcp;
   ip.src = kClient4;
-  ip.dst = kVip4;
+  ip.dst = kVip;
   return eth(0x0800, ipv4(ip, tcp(sport, dport, flags)));
 }
 
@@ -64,7 +64,7 @@ TEST(Corridor, FindsAReplyBehindItsOwnFirstPacketInOneBatch) {
   ASSERT_EQ(kit.sent[1].size(), 2u);
   ASSERT_EQ(kit.sent[0].size(), 1u);
   const Bytes& seen = kit.sent[0][0];
-  EXPECT_EQ(Bytes(seen.begin() + 26, seen.begin() + 30), kVip4);
+  EXPECT_EQ(Bytes(seen.begin() + 26, seen.begin() + 30), kVip);
   EXPECT_EQ(Bytes(seen.begin() + 30, seen.begin() + 34), kClient4);
 }
 

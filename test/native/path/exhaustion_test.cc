@@ -12,30 +12,30 @@ namespace {
 using In = CorridorKit::In;
 
 constexpr uint16_t kClosedPort = 81;
-const Bytes kVirtual = {10, 96, 0, 10}, kEndpoint = {10, 1, 0, 11}, kPod = {10, 1, 0, 12};
+const Bytes kVirtualIp = {10, 96, 0, 10}, kEndpointIp = {10, 1, 0, 11}, kPodIp = {10, 1, 0, 12};
 const Bytes kPodsMac = {0x02, 0, 0, 0, 0, 0x02};  // of port 1
 
 In asks(uint16_t sport, uint8_t flags, uint16_t dport = 80) {
   Ip4 ip;
-  ip.dst = kVirtual;
+  ip.dst = kVirtualIp;
   return {0, eth(0x0800, ipv4(ip, tcp(sport, dport, flags)))};
 }
 In asks_udp(uint16_t sport) {
   Ip4 ip;
   ip.protocol = kProtocolUdp;
-  ip.dst = kVirtual;
+  ip.dst = kVirtualIp;
   return {0, eth(0x0800, ipv4(ip, udp(sport, 53)))};
 }
 In pod_asks(uint16_t sport, uint8_t flags) {
   Ip4 ip;
-  ip.src = kPod;
-  ip.dst = kVirtual;
+  ip.src = kPodIp;
+  ip.dst = kVirtualIp;
   return {1, eth(0x0800, ipv4(ip, tcp(sport, 80, flags)), kPodsMac)};
 }
 // Where nobody is masqueraded.
 In answers(uint16_t sport, uint8_t flags) {
   Ip4 ip;
-  ip.src = kEndpoint;
+  ip.src = kEndpointIp;
   ip.dst = kClient4;
   return {1, eth(0x0800, ipv4(ip, tcp(8080, sport, flags)), kPodsMac)};
 }
@@ -106,7 +106,7 @@ class CrowdedIndex {
     for (uint32_t port = 1024; port < 65536 && found.size() < count; ++port) {
       KeyV4 key{};
       std::memcpy(&key.src, kClient4.data(), 4);
-      std::memcpy(&key.dst, kVirtual.data(), 4);
+      std::memcpy(&key.dst, kVirtualIp.data(), 4);
       key.sport = swap16(static_cast<uint16_t>(port));
       key.dport = swap16(80);
       key.protocol = kProtocolTcp;
@@ -208,8 +208,8 @@ TEST(Exhaustion, AZone) {
   kit.publish(false, false, 1);
   const auto pod_answered = [](uint16_t sport) {
     Ip4 ip;
-    ip.src = kEndpoint;
-    ip.dst = kPod;
+    ip.src = kEndpointIp;
+    ip.dst = kPodIp;
     return In{1, eth(0x0800, ipv4(ip, tcp(8080, sport, kTcpSyn | kTcpAck)), kPodsMac)};
   };
   const auto opens_pod = [&](std::vector<In>& in, uint16_t sport) {

@@ -1,12 +1,11 @@
 #pragma once
 #include <cstdint>
-#include <vector>
+
+#include "support/bytes.h"
 
 // Packets built byte by byte, in network order, with none of the product's own headers: a second
 // opinion on what they should look like.
 namespace nodeplane::test {
-
-using Bytes = std::vector<uint8_t>;
 
 inline Bytes operator+(Bytes a, const Bytes& b) {
   a.insert(a.end(), b.begin(), b.end());
@@ -24,10 +23,6 @@ inline uint16_t sum_of(const Bytes& bytes) {
     sum = (sum & 0xffff) + (sum >> 16);
   }
   return static_cast<uint16_t>(sum);
-}
-inline void put16(Bytes& bytes, size_t at, uint32_t v) {
-  bytes[at] = static_cast<uint8_t>(v >> 8);
-  bytes[at + 1] = static_cast<uint8_t>(v);
 }
 
 inline const Bytes kMacOurs = {0x02, 0, 0, 0, 0, 0x01};

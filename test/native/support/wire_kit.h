@@ -2,22 +2,17 @@
 #include <cstdint>
 #include <cstring>
 #include <random>
-#include <vector>
+
+#include "support/bytes.h"
 
 // Packets as plain bytes, written and judged without the product's code: a second opinion on sums.
 namespace nodeplane::test {
-
-using Bytes = std::vector<uint8_t>;
 
 inline uint16_t get16(const Bytes& b, size_t at) {
   return static_cast<uint16_t>(b.at(at) << 8 | b.at(at + 1));
 }
 inline uint32_t get32(const Bytes& b, size_t at) {
   return static_cast<uint32_t>(get16(b, at)) << 16 | get16(b, at + 2);
-}
-inline void put16(Bytes& b, size_t at, uint32_t v) {
-  b.at(at) = static_cast<uint8_t>(v >> 8);
-  b.at(at + 1) = static_cast<uint8_t>(v);
 }
 inline void put32(Bytes& b, size_t at, uint32_t v) {
   put16(b, at, v >> 16);

@@ -7,7 +7,7 @@ namespace {
 
 using enum FlowState;
 constexpr uint8_t kSyn = kTcpSyn, kAck = kTcpAck, kFin = kTcpFin | kTcpAck, kRst = kTcpRst;
-constexpr uint8_t kSynAck = kTcpSyn | kTcpAck, kData = kTcpAck | kTcpPsh;
+constexpr uint8_t kSynAndAck = kTcpSyn | kTcpAck, kData = kTcpAck | kTcpPsh;
 
 struct Row {
   FlowState from;
@@ -21,15 +21,15 @@ struct Row {
 constexpr Row kRows[] = {
     {kSynSent, 0, kSyn, false, kSynSent},
     {kSynSent, 0, kAck, false, kSynSent},
-    {kSynSent, 1, kSynAck, false, kSynReceived},
+    {kSynSent, 1, kSynAndAck, false, kSynReceived},
     {kSynSent, 1, kSyn, false, kSynReceived},    // simultaneous open
     {kSynSent, 1, kAck, false, kSynSent},        // a challenge ACK
     {kSynSent, 1, kRst | kAck, false, kClosed},  // refused
-    {kSynReceived, 1, kSynAck, false, kSynReceived},
+    {kSynReceived, 1, kSynAndAck, false, kSynReceived},
     {kSynReceived, 0, kSyn, false, kSynReceived},
     {kSynReceived, 0, kAck, false, kEstablished},
     {kSynReceived, 0, kData, false, kEstablished},
-    {kSynReceived, 0, kSynAck, false, kEstablished},  // simultaneous open
+    {kSynReceived, 0, kSynAndAck, false, kEstablished},  // simultaneous open
     {kSynReceived, 0, kFin, false, kFinWait},
     {kEstablished, 0, kData, false, kEstablished},
     {kEstablished, 1, kAck, false, kEstablished},

@@ -11,7 +11,6 @@ namespace nodeplane {
 namespace {
 
 using test::ip;
-using What = Decision::What;
 
 PodRangeRow pods(const std::string& prefix, uint8_t length, uint16_t network = 0) {
   PodRangeRow r{};
@@ -62,7 +61,7 @@ struct NatStage : testing::Test {
   bool masqueraded(const char* client, const char* vip) {
     n.begin();
     const Decision& d = decide(n.ip(client, 40000, vip, 80));
-    EXPECT_EQ(d.what, What::kBalance);
+    EXPECT_EQ(d.what, Decision::What::kBalance);
     if (d.masquerade) pool.give(0, d.snat_grant, d.zone);
     return d.masquerade;
   }
@@ -119,7 +118,7 @@ TEST_F(NatStage, AFullPoolRefuses) {
     n.begin();
   }
   const Decision& d = decide(n.ip("198.51.100.7", 99, "10.96.0.3", 80));
-  EXPECT_EQ(d.what, What::kRefuse);
+  EXPECT_EQ(d.what, Decision::What::kRefuse);
   EXPECT_EQ(d.refusal, Drop::kSnatPortExhausted);
   EXPECT_EQ(d.answer, 0);
   EXPECT_EQ(n.count(Counter::kSnatPortTaken), 32u);
@@ -128,13 +127,13 @@ TEST_F(NatStage, AFullPoolRefuses) {
 TEST_F(NatStage, WithoutAnAddressItRefuses) {
   publish(SnatSources());
   const Decision& d = decide(n.ip("198.51.100.7", 99, "10.96.0.3", 80));
-  EXPECT_EQ(d.what, What::kRefuse);
+  EXPECT_EQ(d.what, Decision::What::kRefuse);
   EXPECT_EQ(d.refusal, Drop::kNoSnatAddress);
   EXPECT_EQ(pool.in_use(), 0u);
 }
 
 TEST_F(NatStage, LeavesOtherDecisionsAlone) {
-  EXPECT_EQ(decide(n.ip("198.51.100.7", 99, "10.96.0.9", 80)).what, What::kNone);
+  EXPECT_EQ(decide(n.ip("198.51.100.7", 99, "10.96.0.9", 80)).what, Decision::What::kNone);
   n.begin();
   EXPECT_EQ(decide(n.ip("198.51.100.7", 99, "10.96.0.3", 81)).refusal, Drop::kServicePortUnknown);
   EXPECT_EQ(pool.in_use(), 0u);

@@ -13,15 +13,15 @@ using test::get32;
 using test::slice;
 using test::Spec;
 
-constexpr uint16_t kPort = 1;
-const Bytes kOurMac{2, 0, 0, 0, 0, kPort};
+constexpr uint16_t kOurPort = 1;
+const Bytes kOurMac{2, 0, 0, 0, 0, kOurPort};
 const Bytes kTheirMac{2, 0, 0, 0, 0, 0x99};
 const Bytes kOurs4{10, 0, 0, 1}, kClient4{198, 51, 100, 7}, kVirtual4{10, 96, 0, 10};
 const Bytes kOurs6{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 const Bytes kClient6{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 0xcd, 0xef};
 const Bytes kVirtual6{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
 
-IpAddress ip(const Bytes& b) { return IpAddress::from_bytes(b.data(), b.size() == 4 ? 4 : 6); }
+IpAddress address_of(const Bytes& b) { return IpAddress::from_bytes(b.data(), b.size() == 4 ? 4 : 6); }
 
 Bytes joined(std::initializer_list<Bytes> parts) {
   Bytes all;
@@ -35,11 +35,11 @@ struct OriginateKit : test::BatchKit {
     table.arena = arena.get();
     std::memcpy(table.ports, parse.ports, sizeof table.ports);
     Bytes link_local{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-    table.addresses = {{ip({192, 0, 2, 1}), 2, 4},
-                       {ip({10, 0, 0, 1}), kPort, 4},
-                       {ip({172, 16, 0, 1}), kPort, 4},
-                       {ip(link_local), kPort, 6},
-                       {ip(kOurs6), kPort, 6}};
+    table.addresses = {{address_of({192, 0, 2, 1}), 2, 4},
+                       {address_of({10, 0, 0, 1}), kOurPort, 4},
+                       {address_of({172, 16, 0, 1}), kOurPort, 4},
+                       {address_of(link_local), kOurPort, 6},
+                       {address_of(kOurs6), kOurPort, 6}};
   }
   Owed owed(Owed::What what, uint8_t family, uint8_t type = 0, uint8_t code = 0) {
     Owed o{};
@@ -47,12 +47,12 @@ struct OriginateKit : test::BatchKit {
     o.family = family;
     o.icmp_type = type;
     o.icmp_code = code;
-    o.port = kPort;
+    o.port = kOurPort;
     return o;
   }
   // The packet is named and leaves; then what it is owed is made.
   void answer(const Bytes& bytes, Owed o, size_t piece = 0) {
-    Packet& p = put(bytes, kPort, piece);
+    Packet& p = put(bytes, kOurPort, piece);
     ASSERT_EQ(name(), 1u);
     batch->consume(p);
     settle(*batch);
@@ -87,7 +87,7 @@ Spec from_client(uint8_t family, uint8_t protocol, size_t payload = 20) {
 TEST(Originate, ArpRequestExactly) {
   OriginateKit kit;
   Owed o = kit.owed(Owed::What::kArpRequest, 4);
-  o.target = ip({172, 16, 5, 5});
+  o.target = address_of({172, 16, 5, 5});
   kit.batch->owe(o);
   kit.run();
   ASSERT_EQ(kit.made(), 1u);
@@ -100,7 +100,7 @@ TEST(Originate, ArpRequestExactly) {
                                       Bytes(6, 0),
                                       {172, 16, 5, 5}}));
   EXPECT_EQ(kit.packet().flags, kFlagOurs);
-  EXPECT_EQ(kit.packet().port_out, kPort);
+  EXPECT_EQ(kit.packet().port_out, kOurPort);
   EXPECT_EQ(kit.packet().verdict, Verdict::kGo);
   EXPECT_EQ(kit.count(Counter::kArpRequestSent), 1u);
   EXPECT_EQ(kit.count(Counter::kOriginated), 1u);
@@ -111,7 +111,7 @@ TEST(Originate, ArpRequestFromAPortWithoutAddressIsAProbe) {
   OriginateKit kit;
   Owed o = kit.owed(Owed::What::kArpRequest, 4);
   o.port = 5;
-  o.target = ip({10, 0, 0, 9});
+  o.target = address_of({10, 0, 0, 9});
   kit.batch->owe(o);
   kit.run();
   ASSERT_EQ(kit.made(), 1u);
@@ -131,7 +131,7 @@ TEST(Originate, ArpReplyExactlyAndWithTheTagsItCameWith) {
                                   Bytes(6, 0),
                                   kOurs4});
     Owed o = kit.owed(Owed::What::kArpReply, 4);
-    o.target = ip(kOurs4);
+    o.target = address_of(kOurs4);
     kit.answer(request, o);
     ASSERT_EQ(kit.made(), 1u);
     EXPECT_EQ(kit.made_bytes(), joined({kTheirMac,
@@ -170,7 +170,7 @@ const Bytes kSolicitedNode{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xab, 0x
 TEST(Originate, SolicitationExactly) {
   OriginateKit kit;
   Owed o = kit.owed(Owed::What::kSolicitation, 6);
-  o.target = ip(kClient6);
+  o.target = address_of(kClient6);
   kit.batch->owe(o);
   o.port = 5;  // without an address: asks as its link-local one
   kit.batch->owe(o);
@@ -200,7 +200,7 @@ TEST(Originate, AdvertisementExactly) {
     const Bytes asked = ndp(group, kTheirMac, probe ? none : kClient6, solicited, 135, 0, kOurs6, 1,
                             probe ? Bytes{} : kTheirMac);
     Owed o = kit.owed(Owed::What::kAdvertisement, 6);
-    o.target = ip(kOurs6);
+    o.target = address_of(kOurs6);
     kit.answer(asked, o);
     ASSERT_EQ(kit.made(), 1u);
     EXPECT_EQ(kit.made_bytes(), probe ? ndp({0x33, 0x33, 0, 0, 0, 1}, kOurMac, kOurs6, all_nodes,
@@ -349,7 +349,7 @@ TEST(Originate, WhatMustNotBeAnsweredIsNot) {
   auto errors_about = [](const Bytes& frame, uint8_t family, uint8_t type = 0) {
     OriginateKit kit;
     const uint8_t t = type != 0 ? type : family == 4 ? 11 : 3;
-    Packet& p = kit.put(frame, kPort);
+    Packet& p = kit.put(frame, kOurPort);
     EXPECT_EQ(kit.name(), 1u);
     kit.batch->drop(p, Drop::kTtlExceeded);
     settle(*kit.batch);
@@ -404,7 +404,7 @@ TEST(Originate, AnErrorWithoutASourceIsSilent) {
   kit.answer(frame_of(from_client(4, 17)), kit.owed(Owed::What::kIcmpError, 4, 11, 0));
   EXPECT_EQ(kit.made(), 0u);
   // The node's own address serves any port.
-  kit.table.addresses.push_back({ip({9, 9, 9, 9}), kPortNone, 4});
+  kit.table.addresses.push_back({address_of({9, 9, 9, 9}), kPortNone, 4});
   kit.batch->owe(kit.owed(Owed::What::kIcmpError, 4, 11, 0));
   kit.run();
   ASSERT_EQ(kit.made(), 1u);
@@ -415,7 +415,7 @@ TEST(Originate, AnErrorWithoutASourceIsSilent) {
 TEST(Originate, ErrorsAndResetsShareOneLimit) {
   OriginateKit kit;
   kit.table.errors_per_second = 10;
-  Packet& p = kit.put(frame_of(from_client(4, 6)), kPort);
+  Packet& p = kit.put(frame_of(from_client(4, 6)), kOurPort);
   kit.name();
   kit.batch->consume(p);
   settle(*kit.batch);
@@ -458,7 +458,7 @@ TEST(Originate, ShortageOfRoomAndFramesIsCounted) {
 
   OriginateKit full(512);
   for (uint32_t i = 0; i < kBatchRoom; ++i) full.batch->owe(o);
-  full.put(frame_of(from_client(4, 6)), kPort);
+  full.put(frame_of(from_client(4, 6)), kOurPort);
   full.run();
   EXPECT_EQ(full.batch->count, kBatchRoom);
   EXPECT_EQ(full.drops(Drop::kOriginateFull), 1u);
@@ -469,7 +469,7 @@ TEST(Originate, AnEchoThatLacksFramesGivesThoseItTookBack) {
   OriginateKit kit(64);
   std::vector<uint32_t> taken;
   Spec s = from_client(4, 1, 8000);
-  Packet& p = kit.put(frame_of(s), kPort, 1500);
+  Packet& p = kit.put(frame_of(s), kOurPort, 1500);
   kit.name();
   kit.batch->consume(p);
   settle(*kit.batch);

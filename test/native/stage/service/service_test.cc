@@ -11,7 +11,6 @@ namespace nodeplane {
 namespace {
 
 using test::ip;
-using What = Decision::What;
 
 constexpr uint8_t kPush = kTcpPsh | kTcpAck;
 
@@ -50,14 +49,14 @@ struct ServiceStage : testing::Test {
   }
   void expect_refused(Packet& p, Drop why, int answer) {
     const Decision& d = judge(p);
-    EXPECT_EQ(d.what, What::kRefuse);
+    EXPECT_EQ(d.what, Decision::What::kRefuse);
     EXPECT_STREQ(kDropNames[static_cast<int>(d.refusal)], kDropNames[static_cast<int>(why)]);
     EXPECT_EQ(d.answer, answer);
     EXPECT_EQ(p.verdict, Verdict::kGo);  // only keep executes
     n.begin();
   }
   void expect_none(Packet& p) {
-    EXPECT_EQ(judge(p).what, What::kNone);
+    EXPECT_EQ(judge(p).what, Decision::What::kNone);
     n.begin();
   }
 };
@@ -65,7 +64,7 @@ struct ServiceStage : testing::Test {
 TEST_F(ServiceStage, ANewConnectionGetsAnEndpoint) {
   Packet& p = n.ip("198.51.100.7", 40000, "10.96.0.10", 80);
   const Decision& d = judge(p);
-  EXPECT_EQ(d.what, What::kBalance);
+  EXPECT_EQ(d.what, Decision::What::kBalance);
   EXPECT_EQ(d.service, 0u);
   ASSERT_LT(d.endpoint, 2u);
   EXPECT_TRUE(d.new_dst == services->service(0)->set->endpoints()[d.endpoint].address);
@@ -79,7 +78,7 @@ TEST_F(ServiceStage, ANewConnectionGetsAnEndpoint) {
 
 TEST_F(ServiceStage, IPv6Alike) {
   const Decision& d = judge(n.ip("2001:db8::7", 40000, "fd00:96::a", 80));
-  EXPECT_EQ(d.what, What::kBalance);
+  EXPECT_EQ(d.what, Decision::What::kBalance);
   EXPECT_TRUE(d.new_dst == ip("fd00::11"));
   EXPECT_TRUE(d.new_src == ip("2001:db8::7"));
 }
@@ -136,18 +135,18 @@ TEST_F(ServiceStage, TcpFlagsThatBeginNothing) {
   expect_refused(tcp(kTcpSyn | kTcpRst), Drop::kBadTcpFlags, 0);
   expect_refused(tcp(0), Drop::kBadTcpFlags, 0);
   expect_refused(tcp(0xc0), Drop::kBadTcpFlags, 0);  // only ECN bits
-  EXPECT_EQ(judge(tcp(kTcpSyn | 0xc0)).what, What::kBalance);
+  EXPECT_EQ(judge(tcp(kTcpSyn | 0xc0)).what, Decision::What::kBalance);
 }
 
 TEST_F(ServiceStage, MidStreamPacketsArePickedUpOrReset) {
   Packet& a = n.ip("198.51.100.7", 1, "10.96.0.10", 80, kProtocolTcp, kPush);
-  EXPECT_EQ(judge(a).what, What::kBalance);
+  EXPECT_EQ(judge(a).what, Decision::What::kBalance);
   n.begin();
   table.pickup = false;
   expect_refused(n.ip("198.51.100.7", 1, "10.96.0.10", 80, kProtocolTcp, kPush), Drop::kNotSyn, 1);
   expect_refused(n.ip("198.51.100.7", 1, "10.96.0.10", 80, kProtocolTcp, kTcpSyn | kTcpAck),
                  Drop::kNotSyn, 1);
-  EXPECT_EQ(judge(n.ip("198.51.100.7", 1, "10.96.0.10", 80)).what, What::kBalance);
+  EXPECT_EQ(judge(n.ip("198.51.100.7", 1, "10.96.0.10", 80)).what, Decision::What::kBalance);
 }
 
 TEST_F(ServiceStage, PortsThatNoServiceHas) {
@@ -164,7 +163,7 @@ TEST_F(ServiceStage, PortsThatNoServiceHas) {
 
 TEST_F(ServiceStage, EchoToAVirtualAddress) {
   const Decision& d = judge(n.echo("198.51.100.7", "10.96.0.50", 0x77));
-  EXPECT_EQ(d.what, What::kBalance);
+  EXPECT_EQ(d.what, Decision::What::kBalance);
   EXPECT_EQ(d.new_sport, swap16(0x77));
   EXPECT_EQ(d.new_dport, 0);
   n.begin();
@@ -194,7 +193,7 @@ TEST_F(ServiceStage, ErrorsGoByTheirOwnDestination) {
 }
 
 TEST_F(ServiceStage, TheNodesOwnAddressKeepsWhatNoServiceClaims) {
-  EXPECT_EQ(judge(n.ip("198.51.100.7", 1, "192.0.2.1", 30080)).what, What::kBalance);
+  EXPECT_EQ(judge(n.ip("198.51.100.7", 1, "192.0.2.1", 30080)).what, Decision::What::kBalance);
   n.begin();
   expect_none(n.ip("198.51.100.7", 1, "192.0.2.1", 22));
   expect_none(n.echo("198.51.100.7", "192.0.2.1", 1));
