@@ -46,8 +46,8 @@ TEST(Guard, PutsZerosInThePlaceOfWhatIsGone) {
   EXPECT_FALSE(guard_broken(over_cut));
   EXPECT_EQ(cut.base[kFileBytes - 1], 0);  // would be the end of us
   EXPECT_TRUE(guard_broken(over_cut));
-  EXPECT_EQ(cut.base[0], 0);  // all of it is replaced
-  cut.base[kFileBytes - 1] = 9;   // and may be written
+  EXPECT_EQ(cut.base[0], 0);     // all of it is replaced
+  cut.base[kFileBytes - 1] = 9;  // and may be written
   EXPECT_FALSE(guard_broken(over_whole));
   EXPECT_EQ(whole.base[0], 1);
   guard_remove(over_cut);

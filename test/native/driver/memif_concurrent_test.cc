@@ -7,8 +7,8 @@
 #include "driver/memif/queue.h"
 #include "support/late_copies.h"
 #include "support/memif_pair.h"
-#include "support/sanitized.h"
 #include "support/patience.h"
+#include "support/sanitized.h"
 
 namespace nodeplane::memif {
 namespace {

@@ -718,9 +718,12 @@ TEST_P(MemifHostileClient, IsStoppedAndGoesOn) {
 // --- a server, against ports that are clients ---------------------------------------------------
 
 enum class ServerKind { kCopies, kCopiesByModel, kLends };
-const auto kServerKinds = testing::Values(ServerKind::kCopies, ServerKind::kCopiesByModel, ServerKind::kLends);
+const auto kServerKinds =
+    testing::Values(ServerKind::kCopies, ServerKind::kCopiesByModel, ServerKind::kLends);
 std::string server_kind_name(ServerKind kind) {
-  return kind == ServerKind::kCopies ? "copies" : kind == ServerKind::kCopiesByModel ? "model" : "lends";
+  return kind == ServerKind::kCopies          ? "copies"
+         : kind == ServerKind::kCopiesByModel ? "model"
+                                              : "lends";
 }
 
 class HostileToClient : public Hostile {
@@ -879,8 +882,9 @@ const ServerDeed kServerDeeds[] = {
      nullptr},
 };
 
-class MemifHostileServerDeed : public HostileToClient,
-                               public testing::WithParamInterface<std::tuple<ServerKind, ServerDeed>> {};
+class MemifHostileServerDeed
+    : public HostileToClient,
+      public testing::WithParamInterface<std::tuple<ServerKind, ServerDeed>> {};
 
 TEST_P(MemifHostileServerDeed, EndsThePeerAlone) {
   const auto& [kind, deed] = GetParam();
@@ -912,7 +916,8 @@ INSTANTIATE_TEST_SUITE_P(All, MemifHostileServerDeed,
                                   std::get<1>(info.param).name;
                          });
 
-class MemifHostileServer : public HostileToClient, public testing::WithParamInterface<ServerKind> {};
+class MemifHostileServer : public HostileToClient,
+                           public testing::WithParamInterface<ServerKind> {};
 INSTANTIATE_TEST_SUITE_P(All, MemifHostileServer, kServerKinds,
                          [](const auto& info) { return server_kind_name(info.param); });
 

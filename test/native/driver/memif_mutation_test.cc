@@ -124,8 +124,8 @@ TEST_P(MemifMutation, OfSharedMemoryHarmsNobodyElse) {
   const Innocents innocents(is_server ? socket_ : socket_ + "-beside", 2);
   std::unique_ptr<HostileServer> listener;
   if (!is_server) listener = std::make_unique<HostileServer>(socket_);
-  victim_ =
-      std::make_unique<Victim>(memif_spec(socket_, 1, kind.role, kind.options(kSmallRing)), kind.engine);
+  victim_ = std::make_unique<Victim>(memif_spec(socket_, 1, kind.role, kind.options(kSmallRing)),
+                                     kind.engine);
   ASSERT_TRUE(innocents.go_on());
   const Time begin = time_now();
   const auto goes_on = [&] {  // for so long, and until something got through and something did not

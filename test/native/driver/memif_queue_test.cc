@@ -439,7 +439,8 @@ class MemifCrime : public testing::TestWithParam<Crime> {};
 TEST_P(MemifCrime, IsNoticedAndHarmsNothing) {
   const Crime& crime = GetParam();
   for (const QueueKind kind : {QueueKind::kCopying, QueueKind::kLending, QueueKind::kLateBoth}) {
-    if (kind == QueueKind::kLending && crime.by_client && crime.name == std::string("RegionUnknown"))
+    if (kind == QueueKind::kLending && crime.by_client &&
+        crime.name == std::string("RegionUnknown"))
       continue;  // region 1 is the arena then
     if (kind == QueueKind::kLending && crime.name == std::string("PostedRegionUnknown")) continue;
     LateCopies late;

@@ -32,7 +32,8 @@ class TapWire : public ::testing::Test {
 };
 
 TEST_F(TapWire, TcpWithPartialSumsAndSegmentation) {
-  auto a = open_tap(server, kit, port_spec("tap", "t0")), b = open_tap(client, kit, port_spec("tap", "t0"));
+  auto a = open_tap(server, kit, port_spec("tap", "t0")),
+       b = open_tap(client, kit, port_spec("tap", "t0"));
   address();
   Forwarder wire(kit, *a, *b);
   EXPECT_TRUE(transfer(server, client, "10.9.0.1", false, 1 << 20));
@@ -48,7 +49,8 @@ TEST_F(TapWire, TcpWithPartialSumsAndSegmentation) {
 
 // Linux 6.2 and later; an older kernel segments before a tap sees them.
 TEST_F(TapWire, UdpSegmentsCrossAsOnePacket) {
-  auto a = open_tap(server, kit, port_spec("tap", "t0")), b = open_tap(client, kit, port_spec("tap", "t0"));
+  auto a = open_tap(server, kit, port_spec("tap", "t0")),
+       b = open_tap(client, kit, port_spec("tap", "t0"));
   address();
   Forwarder wire(kit, *a, *b);
   EXPECT_EQ(send_udp_segments(server, client, "10.9.0.1", 1000, 40), 40u);

@@ -21,7 +21,9 @@ const Bytes kOurs6{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 const Bytes kClient6{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab, 0xcd, 0xef};
 const Bytes kVirtual6{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
 
-IpAddress address_of(const Bytes& b) { return IpAddress::from_bytes(b.data(), b.size() == 4 ? 4 : 6); }
+IpAddress address_of(const Bytes& b) {
+  return IpAddress::from_bytes(b.data(), b.size() == 4 ? 4 : 6);
+}
 
 Bytes joined(std::initializer_list<Bytes> parts) {
   Bytes all;
