@@ -24,7 +24,8 @@ export const flows = 1000;
 /** Packets on the way: as many as a ring has slots. */
 const inFlight = 1024;
 const warmMs = 30;
-const connectMs = 10_000;
+/** Where others have the cores, too. */
+const connectMs = 60_000;
 
 /** What a client's peer sends to and hears from. */
 export interface Far {

@@ -6,7 +6,8 @@ import { readFileSync, rmSync } from "node:fs";
 const program = "dpdk-testpmd";
 const prompt = "testpmd> ";
 const startMs = 20_000;
-const answerMs = 5_000;
+/** Where others have the cores, too. */
+const answerMs = 30_000;
 const quitMs = 1_000;
 /** Packets in a ring are read at once, unless somebody else has the core. */
 const arriveMs = 5_000;
