@@ -50,8 +50,8 @@ const tapName = (side: Side): string => `t${side}`;
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const taskOf = (pid: number, tid = pid): string => `/proc/${pid}/task/${tid}`;
-/** Where others work too, generator or node may get no turn in so short a time as a sample. */
-const sampleTries = 3;
+/** Where others work too, generator or node may get no turn in so short a time as a sample: they try again. */
+const sampleMsMax = 30_000;
 
 export interface SampleWish {
   readonly flows: number;
@@ -237,7 +237,7 @@ export class Subject {
       services: isBare(this.name) ? 0 : this.services,
       tasks: this.tasks,
     };
-    for (let tries = 0; tries < sampleTries; tries++) {
+    for (const until = performance.now() + sampleMsMax; performance.now() < until; ) {
       const found = JSON.parse(await this.#peer.ask(JSON.stringify(all))) as PeerSample;
       if (found.received > 0) return found;
     }

@@ -7,9 +7,10 @@ import t, { type Test } from "tap";
 import { Dataplane, type PortNews } from "../../src/index.js";
 import type { Stats } from "../../src/observe/stats.js";
 import { command } from "../kit/root.js";
+import { tied } from "../kit/tied.js";
 import { folder, nodeplane } from "./kit.js";
 
-const waitMsMax = 20_000;
+const waitMsMax = 120_000;
 
 async function until(what: string, isTrue: () => boolean): Promise<void> {
   const end = Date.now() + waitMsMax;
@@ -48,7 +49,7 @@ frames: { count: 4096 }
 copy: ${copy}
 `,
     );
-    this.#child = spawn(process.execPath, [command, "run", "-c", file], {
+    this.#child = spawn(...tied(process.execPath, [command, "run", "-c", file]), {
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#child.stderr?.on("data", (chunk: Buffer) => {
@@ -75,7 +76,7 @@ copy: ${copy}
   }
 }
 
-t.test("a server and its clients", { timeout: 120_000 }, async (t) => {
+t.test("a server and its clients", { timeout: 600_000 }, async (t) => {
   const dir = folder(t);
   const server = new Process(t, dir, "pods", "socket: m.sock, secret: sesame, quota: 256");
   await server.says(/^running$/);
@@ -115,7 +116,7 @@ t.test("a server and its clients", { timeout: 120_000 }, async (t) => {
   t.notOk(existsSync(join(dir, "m.sock")), "nothing left behind");
 });
 
-t.test("an engine that cannot be had is told once", { timeout: 60_000 }, async (t) => {
+t.test("an engine that cannot be had is told once", { timeout: 600_000 }, async (t) => {
   const wished = "{ engine: dsa, queues: [wq99.0] }";
   const server = new Process(t, folder(t), "s", "socket: m.sock", wished);
   await server.says(/^running$/);
@@ -127,7 +128,7 @@ t.test("an engine that cannot be had is told once", { timeout: 60_000 }, async (
   t.equal(await server.stop(), 0);
 });
 
-t.test("the library hears of its peers", { timeout: 60_000 }, async (t) => {
+t.test("the library hears of its peers", { timeout: 600_000 }, async (t) => {
   const socket = `@np-ts-${process.pid}`;
   const least = { flows: { capacity: 1024 }, frames: { count: 2048 } };
   const port = { driver: "memif", socket, queues: 2 };

@@ -7,9 +7,10 @@ import type { NativePeerStats } from "../../src/runtime/native.js";
 import { describe } from "../kit/decode.js";
 import { build, type L4 } from "../kit/packet.js";
 import { command } from "../kit/root.js";
+import { tied } from "../kit/tied.js";
 import { folder, nodeplane } from "./kit.js";
 
-const waitMsMax = 20_000;
+const waitMsMax = 120_000;
 const link = { source: "02:00:00:00:01:07", destination: "02:00:00:00:00:01" };
 
 class Pod {
@@ -19,7 +20,7 @@ class Pod {
   readonly ended: Promise<number | null>;
 
   constructor(t: Test, ...args: string[]) {
-    this.#child = spawn(process.execPath, [command, "memif-echo", "--json", ...args], {
+    this.#child = spawn(...tied(process.execPath, [command, "memif-echo", "--json", ...args]), {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child.stdout?.on("data", (chunk: Buffer) => {
@@ -125,7 +126,7 @@ async function talk(t: Test, w: World): Promise<void> {
   );
 }
 
-t.test("client", { timeout: 120_000 }, async (t) => {
+t.test("client", { timeout: 600_000 }, async (t) => {
   const socket = `${folder(t)}/m.sock`;
   const w = await world(t, { socket, id: 3, secret: "sesame" });
   const args = ["--socket", socket, "--id", "3", "--address", "10.1.0.50/24", "fd00:1::50"];
@@ -142,7 +143,7 @@ t.test("client", { timeout: 120_000 }, async (t) => {
   t.match(w.dataplane.drops().no_peer ?? 0, 0);
 });
 
-t.test("server", { timeout: 120_000 }, async (t) => {
+t.test("server", { timeout: 600_000 }, async (t) => {
   const socket = `@np-echo-${process.pid}`;
   const pod = new Pod(
     t,
@@ -154,7 +155,7 @@ t.test("server", { timeout: 120_000 }, async (t) => {
   t.match(await pod.stop(), { status: 0, balanced: true });
 });
 
-t.test("ip", { timeout: 120_000 }, async (t) => {
+t.test("ip", { timeout: 600_000 }, async (t) => {
   const socket = `@np-echo-ip-${process.pid}`;
   const w = await world(t, { socket, mode: "ip" });
   const pod = new Pod(
@@ -166,7 +167,7 @@ t.test("ip", { timeout: 120_000 }, async (t) => {
   t.match(await pod.stop(), { status: 0, balanced: true, answered: 3 });
 });
 
-t.test("bounce", { timeout: 60_000 }, async (t) => {
+t.test("bounce", { timeout: 600_000 }, async (t) => {
   const socket = `@np-bounce-${process.pid}`;
   const w = await world(t, { socket });
   const pod = new Pod(t, "--socket", socket, "--bounce", "--seconds", "600");

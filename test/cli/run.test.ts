@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { command } from "../kit/root.js";
+import { tied } from "../kit/tied.js";
 import { one, service } from "../sources/world.js";
 import { endpoints, folder, list, nodeplane, writeConfig } from "./kit.js";
 
@@ -11,7 +12,7 @@ import { endpoints, folder, list, nodeplane, writeConfig } from "./kit.js";
 function said(process: ChildProcess, words: RegExp): Promise<string> {
   let heard = "";
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`never said ${words}: ${heard}`)), 20_000);
+    const timer = setTimeout(() => reject(new Error(`never said ${words}: ${heard}`)), 120_000);
     const listen = (chunk: Buffer): void => {
       heard += chunk;
       if (!words.test(heard)) return;
@@ -27,7 +28,7 @@ t.test("a whole life: run, ask, reload, a bad reload, plan, stop", async (t) => 
   const dir = folder(t);
   const file = writeConfig(dir);
   const socket = join(dir, "np.sock");
-  const run = spawn(process.execPath, [command, "run", "-c", file], {
+  const run = spawn(...tied(process.execPath, [command, "run", "-c", file]), {
     stdio: ["ignore", "ignore", "pipe"],
   });
   t.teardown(() => run.kill("SIGKILL"));

@@ -4,9 +4,10 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { command } from "../kit/root.js";
+import { tied } from "../kit/tied.js";
 import { folder, nodeplane } from "./kit.js";
 
-const until = 20_000;
+const until = 120_000;
 
 function config(dir: string, name: string, flows: Record<string, unknown>): string {
   const file = join(dir, `${name}.yaml`);
@@ -21,7 +22,7 @@ function config(dir: string, name: string, flows: Record<string, unknown>): stri
 
 /** Running, and what it said until then. */
 async function run(t: Test, file: string): Promise<{ child: ChildProcess; said: string }> {
-  const child = spawn(process.execPath, [command, "run", "-c", file], {
+  const child = spawn(...tied(process.execPath, [command, "run", "-c", file]), {
     stdio: ["ignore", "ignore", "pipe"],
   });
   t.teardown(() => child.kill("SIGKILL"));

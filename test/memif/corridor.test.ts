@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { manifest } from "../kit/kubernetes.js";
 import { command } from "../kit/root.js";
+import { tied } from "../kit/tied.js";
 import { cpuTimeNs } from "../net/kit.js";
 import { both, folder, noHarm, Peer, patient, portOf, sleep, type Traffic, waitMs } from "./kit.js";
 import { Testpmd } from "./testpmd.js";
@@ -50,7 +51,7 @@ class Node {
     };
     writeFileSync(`${at}/services.json`, manifest([echo]));
     writeFileSync(`${at}/nodeplane.yaml`, JSON.stringify(config));
-    const child = spawn(process.execPath, [command, "run", "-c", `${at}/nodeplane.yaml`], {
+    const child = spawn(...tied(process.execPath, [command, "run", "-c", `${at}/nodeplane.yaml`]), {
       stdio: ["ignore", "ignore", "pipe"],
     });
     t.teardown(() => child.kill("SIGKILL"));

@@ -46,6 +46,7 @@ async function answer(wish: Wish): Promise<Answer> {
   }
 }
 
+process.once("disconnect", () => process.exit());
 process.on("message", async (wish: Wish) => {
   try {
     process.send?.(await answer(wish));

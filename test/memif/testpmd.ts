@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { tied } from "../kit/tied.js";
 
 const program = "dpdk-testpmd";
 const prompt = "testpmd> ";
@@ -80,7 +81,7 @@ export class Testpmd {
     args.push(...ports.map(device), "--", "-i", "--no-flush-rx", "--disable-link-check");
     args.push(`--total-num-mbufs=${mbufs}`, `--rxq=${queues}`, `--txq=${queues}`);
     args.push(`--forward-mode=${options.mode ?? "io"}`, "--port-topology=chained");
-    const child = spawn("stdbuf", args, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(...tied("stdbuf", args), { stdio: ["pipe", "pipe", "pipe"] });
     running.add(child);
     child.once("exit", () => running.delete(child));
     const testpmd = new Testpmd(child);

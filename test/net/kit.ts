@@ -23,6 +23,7 @@ import {
 } from "../../src/demo/topology.js";
 import { manifest, type ServiceWish } from "../kit/kubernetes.js";
 import { command } from "../kit/root.js";
+import { tied } from "../kit/tied.js";
 
 export { clientNet, sleep };
 
@@ -175,7 +176,7 @@ export class Net {
   }
 
   spawn(namespace: string, program: string, args: readonly string[]): ChildProcess {
-    const child = spawnIn(namespace, program, args);
+    const child = spawnIn(namespace, ...tied(program, args));
     this.#children.add(child);
     child.once("exit", () => this.#children.delete(child));
     return child;

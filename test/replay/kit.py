@@ -19,6 +19,7 @@ from scapy.utils import RawPcapWriter, checksum
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COMMAND = ["node", os.path.join(ROOT, "bin/nodeplane.js")]
+COMMANDS = ["node", os.path.join(ROOT, "build/js/test/replay/commands.js")]
 
 # --- the world of design section 8: clients behind a gateway, pods beside the node --------------
 
@@ -167,7 +168,24 @@ ENVIRONMENT = {key: value for key, value in os.environ.items()
 
 def command(*args):
     return subprocess.run([*COMMAND, *args], capture_output=True, text=True, env=ENVIRONMENT,
-                          timeout=60)
+                          timeout=600)
+
+
+commands = None  # a process that runs one after another
+
+
+def next_command(*args):
+    """The same, without a process of its own (commands.ts)."""
+    global commands
+    if commands is None or commands.poll() is not None:
+        commands = subprocess.Popen(COMMANDS, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    text=True, env=ENVIRONMENT)
+    commands.stdin.write(json.dumps(args) + "\n")
+    commands.stdin.flush()
+    answer = commands.stdout.readline()
+    is_true(answer, f"it ended with {commands.wait() if not answer else 0}: {args}")
+    found = json.loads(answer)
+    return subprocess.CompletedProcess(args, found["status"], found["out"], found["err"])
 
 
 def write_inputs(folder, inputs):
@@ -218,7 +236,7 @@ def replay(world, manifests, inputs, outs=("client", "backends"), right_sums=Tru
             args += ["--in", f"{port}={path}"]
         for port in outs:
             args += ["--out", f"{port}={folder}/{port}-out.pcap"]
-        done = command(*args)
+        done = next_command(*args)
         same(done.returncode, 0, f"replay ends well: {done.stderr}")
         with open(f"{folder}/report.json") as file:
             report = json.load(file)
@@ -366,7 +384,7 @@ def by_tshark():
         done = subprocess.run(
             ["tshark", "-n", "-r", path, *options, "-T", "fields", "-E", "occurrence=a",
              *[part for field in fields for part in ("-e", field)]],
-            capture_output=True, text=True, timeout=120)
+            capture_output=True, text=True, timeout=600)
         same(done.returncode, 0, f"tshark: {done.stderr}")
         lines = done.stdout.rstrip("\n").split("\n")
         same(len(lines), len(outputs), "tshark sees every frame")

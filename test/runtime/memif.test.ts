@@ -81,7 +81,7 @@ const ways: [string, object, object, { engine: string; [key: string]: unknown }]
   ],
 ];
 for (const [what, port, client, copy] of ways) {
-  t.test(what, { timeout: 60_000 }, async (t) => {
+  t.test(what, { timeout: 600_000 }, async (t) => {
     const { a, b, near, far } = await join(what.replace(" ", "-"), port, client, copy);
     for (const [source, destination, bytes] of [
       ["192.0.2.7", "198.51.100.9", 200],
