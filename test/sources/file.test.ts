@@ -1,6 +1,7 @@
 // Configuration files with the manifests they name.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { formatProblem } from "../../src/kit/error.js";
 import { loadFile, loadObject } from "../../src/sources/file.js";
@@ -87,21 +88,24 @@ t.test("watching sees writes, replacements and new files, and settles", async (t
     () => seen++,
     (why) => t.fail(why.message),
   );
-  const after = async (act: () => void): Promise<number> => {
+  /** So many calls at least, however late; then a while in which more could come. */
+  const after = async (act: () => void, least = 0): Promise<number> => {
     const before = seen;
     act();
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    for (const end = Date.now() + 60_000; seen - before < least && Date.now() < end; )
+      await sleep(20);
+    await sleep(500);
     return seen - before;
   };
   t.equal(await after(() => writeFileSync(join(dir, "other.txt"), "2")), 0, "not ours");
   t.equal(
     await after(() => {
       for (const n of [1, 2, 3]) writeFileSync(join(dir, "np.yaml"), String(n));
-    }),
+    }, 1),
     1,
     "three writes, one call",
   );
-  t.equal(await after(() => writeFileSync(join(dir, "svc/b.yaml"), "1")), 1, "a new file");
+  t.equal(await after(() => writeFileSync(join(dir, "svc/b.yaml"), "1"), 1), 1, "a new file");
   mkdirSync(join(dir, "next"));
   watch.move([join(dir, "next")]);
   t.equal(await after(() => writeFileSync(join(dir, "svc/b.yaml"), "2")), 0, "moved away");
