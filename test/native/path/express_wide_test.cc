@@ -94,9 +94,10 @@ Bytes some_packet(std::mt19937& random, size_t payload) {
 
 // Whatever stands in one packet of the step: at once the same is read as one by one, or nothing.
 template <class F>
-void reads_alike() {
+void reads_alike(bool judge) {
   std::mt19937 random(7);
   Step<F> step;
+  step.ports[kPort].judge = judge;
   uint32_t taken = 0, left = 0;
   for (uint32_t round = 0; round < 40; ++round) {
     std::vector<Bytes> packets;
@@ -130,11 +131,53 @@ void reads_alike() {
 }
 TEST(ExpressWide, ReadsAsOneByOneV4) {
   if (!express_is_wide()) GTEST_SKIP() << kNoWide;
-  reads_alike<V4>();
+  reads_alike<V4>(false);
+  reads_alike<V4>(true);
 }
 TEST(ExpressWide, ReadsAsOneByOneV6) {
   if (!express_is_wide()) GTEST_SKIP() << kNoWide;
-  reads_alike<V6>();
+  reads_alike<V6>(false);
+  reads_alike<V6>(true);
+}
+
+// A sum that may be of the pseudo-header only is found in each place, and of both protocols.
+template <class F>
+void judges_sums() {
+  std::mt19937 random(13);
+  Step<F> step;
+  step.ports[kPort].judge = true;
+  for (uint32_t round = 0; round < 20 * kStep; ++round) {
+    std::vector<Bytes> packets;
+    for (uint32_t i = 0; i < kStep; ++i) {
+      packets.push_back(some_packet<F>(random, random() % 100));
+      step.put(i, packets[i]);
+    }
+    ASSERT_TRUE(step.read_at_once());
+    const uint32_t i = round % kStep;
+    Bytes& bytes = packets[i];
+    const size_t l3 = 14, l4 = Step<F>::kLeast - 20;
+    const uint8_t protocol = bytes[F::kFamily == 4 ? l3 + 9 : l3 + 6];
+    const size_t sum_at = l4 + (protocol == 6 ? 16 : 6), addresses = F::kFamily == 4 ? 8 : 32;
+    const Bytes pseudo = Bytes(bytes.begin() + static_cast<long>(l4 - addresses),
+                               bytes.begin() + static_cast<long>(l4)) +
+                         be16(protocol) + be16(static_cast<uint32_t>(bytes.size() - l4));
+    put16(bytes, sum_at, sum_of(pseudo));
+    step.put(i, bytes);
+    EXPECT_EQ(step.read_one_by_one(), i);
+    EXPECT_FALSE(step.read_at_once()) << "packet " << i;
+    put16(bytes, sum_at, sum_of(pseudo) ^ 1u << random() % 16);
+    step.put(i, bytes);
+    EXPECT_EQ(step.read_one_by_one(), kStep);
+    EXPECT_TRUE(step.read_at_once()) << "packet " << i;
+  }
+}
+TEST(ExpressWide, JudgesSumsV4) {
+  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
+  judges_sums<V4>();
+}
+TEST(ExpressWide, JudgesSumsV6) {
+  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
+  judges_sums<V6>();
 }
 
 // Of what is said of a packet beside its bytes.
@@ -164,9 +207,6 @@ void leaves_odd_ones() {
     });
   }
   fill(0);
-  step.ports[kPort].judge = true;
-  EXPECT_FALSE(step.read_at_once());
-  step.ports[kPort].judge = false;
   ASSERT_TRUE(step.read_at_once());
   step.ports[kPort].mac_in = ExpressTable::kMacClosed;
   for (uint32_t i = 0; i < kStep; ++i) std::memcpy(step.packet(i).data, kMacAll.data(), 6);
@@ -184,30 +224,34 @@ TEST(ExpressWide, LeavesOddOnesV6) {
 const Bytes kVip4 = {10, 96, 0, 10};
 const Bytes kVip6 = {0xfd, 0, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
 
-// Packets of clients of one family, of TCP or UDP; at times padded, at times with another TTL.
-Bytes from_client(std::mt19937& random, uint8_t family, uint8_t protocol, uint8_t flags) {
-  const auto number = static_cast<uint8_t>(1 + random() % 24);
-  const auto sport = static_cast<uint16_t>(40000 + random() % 4);
-  const Bytes payload = zeros(12 + random() % 30);
-  const Bytes l4 = protocol == 6 ? tcp(sport, 80, flags, payload) : udp(sport, 53, payload);
-  Bytes frame;
-  if (family == 4) {
-    Ip4 ip;
-    ip.protocol = protocol;
-    ip.dst = kVip4;
-    ip.src.back() = number;
-    ip.ttl = static_cast<uint8_t>(2 + random() % 250);
-    frame = eth(0x0800, ipv4(ip, l4));
-  } else {
-    Ip6 ip;
-    ip.next = protocol;
-    ip.dst = kVip6;
-    ip.src.back() = number;
-    ip.hop_limit = static_cast<uint8_t>(2 + random() % 250);
-    frame = eth(0x86dd, ipv6(ip, l4));
+// A client's packet; at times padded, with any TTL.
+struct Client {
+  uint8_t family, protocol, number;
+  uint16_t sport;
+
+  Bytes frame(std::mt19937& random, uint8_t flags) const {
+    const Bytes payload = zeros(12 + random() % 30);
+    const Bytes l4 = protocol == 6 ? tcp(sport, 80, flags, payload) : udp(sport, 53, payload);
+    const auto ttl = static_cast<uint8_t>(2 + random() % 250);
+    Bytes frame;
+    if (family == 4) {
+      Ip4 ip;
+      ip.protocol = protocol;
+      ip.dst = kVip4;
+      ip.src.back() = number;
+      ip.ttl = ttl;
+      frame = eth(0x0800, ipv4(ip, l4));
+    } else {
+      Ip6 ip;
+      ip.next = protocol;
+      ip.dst = kVip6;
+      ip.src.back() = number;
+      ip.hop_limit = ttl;
+      frame = eth(0x86dd, ipv6(ip, l4));
+    }
+    return random() % 4 == 0 ? frame + zeros(1 + random() % 9) : frame;
   }
-  return random() % 4 == 0 ? frame + zeros(1 + random() % 9) : frame;
-}
+};
 
 class ExpressWideSteps : public testing::TestWithParam<int> {};
 
@@ -215,27 +259,33 @@ class ExpressWideSteps : public testing::TestWithParam<int> {};
 TEST_P(ExpressWideSteps, ChangeNothingButTheTimeTheyTake) {
   if (!express_is_wide()) GTEST_SKIP() << kNoWide;
   std::mt19937 random(static_cast<uint32_t>(GetParam()));
-  const uint8_t family = GetParam() % 2 == 0 ? 4 : 6;
   CorridorTwins twins(false, GetParam() % 3 != 0);
-  const auto some = [&](uint8_t flags) {
-    return CorridorKit::In{
-        0, from_client(random, family, GetParam() % 5 == 0 || random() % 3 == 0 ? 17 : 6, flags)};
-  };
+  std::vector<Client> clients;  // whose endpoint needs no asking
+  for (uint32_t i = 0; clients.size() < 40 && i < 1000; ++i) {
+    const Client one{static_cast<uint8_t>(GetParam() % 2 == 0 ? 4 : 6),
+                     static_cast<uint8_t>(random() % 3 == 0 ? 17 : 6),
+                     static_cast<uint8_t>(1 + i % 200), static_cast<uint16_t>(40000 + i)};
+    ASSERT_EQ(twins.run({{0, one.frame(random, kTcpAck)}}), "");  // picked up in its midst
+    const std::vector<Bytes>& sent = twins.fast.sent[1];
+    if (sent.size() == 1 && sent[0].at(one.family == 4 ? 23 : 20) == one.protocol)
+      clients.push_back(one);
+  }
+  ASSERT_EQ(clients.size(), 40u);
   for (int round = 0; round < 40; ++round) {
     std::vector<CorridorKit::In> batch(kBatchSize);
-    for (auto& in : batch) in = some(round < 4 ? kTcpSyn : kTcpAck | (random() % 2 ? kTcpPsh : 0));
-    if (round % 3 == 0)
-      for (int bends = 0; bends < 3; ++bends) {
-        Bytes& bytes = batch[random() % batch.size()].bytes;
-        const size_t at = random() % 60;
-        bytes[at] = static_cast<uint8_t>(bytes[at] ^ 1u << random() % 8);
-      }
+    for (auto& in : batch)
+      in = {0, clients[random() % 40].frame(random, kTcpAck | (random() % 2 ? kTcpPsh : 0))};
+    for (uint32_t bends = round % 3 == 0 ? 3 : 0; bends != 0; --bends) {
+      Bytes& bytes = batch[random() % batch.size()].bytes;
+      const size_t at = random() % 60;
+      bytes[at] = static_cast<uint8_t>(bytes[at] ^ 1u << random() % 8);
+    }
     if (round == 20) batch[random() % batch.size()].bytes = eth(0x0806, zeros(46));
     ASSERT_EQ(twins.run(batch), "") << "round " << round;
     ASSERT_EQ(twins.compare_flows(), "") << "round " << round;
     if (round % 10 == 9) ASSERT_EQ(twins.advance(random() % 20 * kSecond), "");
   }
-  EXPECT_GT(twins.fast.states->express.wide_steps, 100u);
+  EXPECT_GT(twins.fast.states->express.wide_steps, 400u);
   EXPECT_EQ(twins.plain.states->express.wide_steps, 0u);
   ASSERT_EQ(twins.finish_waiting(), "");
 }
