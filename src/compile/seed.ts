@@ -2,30 +2,33 @@
 // BigInt would cost a hundred times as much. The prime is 2^40 + 0x1b3.
 import type { Service } from "../model/service.js";
 
-const encoder = new TextEncoder();
 const halves = new Uint32Array(2);
 const sum = new BigUint64Array(halves.buffer);
 let high = 0;
 let low = 0;
 
-function add(byte: number): void {
-  const mixed = low ^ byte;
-  // In halves again: products of 32 bits would be floating-point numbers.
-  const bottom = (mixed & 0xffff) * 0x1b3;
-  const top = (mixed >>> 16) * 0x1b3 + (bottom >>> 16);
-  high = (Math.imul(high, 0x1b3) + (top >>> 16) + (mixed << 8)) | 0;
-  low = (top << 16) | (bottom & 0xffff);
+/** Adds characters as bytes up to the first that is `end` or more, and says how many. */
+function add(text: string, end: number): number {
+  let [h, l] = [high, low]; // in locals: what lies outside is written to memory each time
+  let i = 0;
+  for (; i < text.length; i++) {
+    const byte = text.charCodeAt(i);
+    if (byte >= end) break;
+    const mixed = l ^ byte;
+    // In halves again: products of 32 bits would be floating-point numbers.
+    const bottom = (mixed & 0xffff) * 0x1b3;
+    const top = (mixed >>> 16) * 0x1b3 + (bottom >>> 16);
+    h = (Math.imul(h, 0x1b3) + (top >>> 16) + (mixed << 8)) | 0;
+    l = (top << 16) | (bottom & 0xffff);
+  }
+  high = h;
+  low = l;
+  return i;
 }
 
 function addText(text: string): void {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code >= 0x80) {
-      for (const byte of encoder.encode(text.slice(i))) add(byte);
-      return;
-    }
-    add(code);
-  }
+  const count = add(text, 0x80);
+  if (count < text.length) add(Buffer.from(text.slice(count)).toString("latin1"), 0x100);
 }
 
 function begin(): void {
