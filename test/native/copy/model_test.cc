@@ -291,12 +291,12 @@ struct Engine {
 #if defined(__SANITIZE_THREAD__)
 constexpr uint64_t kManyCopies = 50'000;  // the order of two threads shows in fewer
 #else
-constexpr uint64_t kManyCopies = 1'000'000;
+constexpr uint64_t kManyCopies = 200'000;
 #endif
 
-// After a million copies with every kind of failure each slot still works: then all of them are
+// After many copies with every kind of failure each slot still works: then all of them are
 // filled at once, and not one copy finds the queue full.
-TEST(ConcurrentModelEngine, NoSlotIsLostInAMillionCopies) {
+TEST(ConcurrentModelEngine, NoSlotIsLostInManyCopies) {
   Engine e({kSlotsPerChannel, 64, 200, false, false}, {.latency_ns = 500,
                                                        .reorder = true,
                                                        .poison = true,

@@ -7,7 +7,7 @@
 namespace nodeplane::memif {
 namespace {
 
-constexpr uint64_t kPackets = 1'000'000;  // both ways together
+constexpr uint64_t kPackets = 400'000;  // both ways together
 constexpr uint32_t kBurst = 64;
 constexpr uint64_t kLife = 20'000;  // packets that one connection carries
 constexpr uint32_t kRingSize = 256;

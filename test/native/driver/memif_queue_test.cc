@@ -53,6 +53,7 @@ TEST_P(MemifQueue, CarriesEverySizeBothWays) {
   for (const uint32_t frame_size : {2048u, 4096u})
     for (const uint32_t buffer : {256u, 2048u, 3000u, 16384u}) {
       PairOptions options = options_of(GetParam(), &late);
+      options.frames = 1024;
       options.frame_size = frame_size;
       options.buffer_bytes = buffer;
       Pair pair(options);
@@ -70,7 +71,7 @@ TEST_P(MemifQueue, IndexesWrap) {
     late.made_per_poll = 1000;
     PairOptions options = options_of(GetParam(), &late);
     options.ring_size = size;
-    options.frames = 65536;
+    options.frames = 4 * size + 2048;
     options.buffer_bytes = 256;
     Pair pair(options);
     Packet made[kBatchSize];
@@ -151,7 +152,7 @@ TEST_P(MemifQueue, EndsAtAnyMoment) {
     LateCopies late(moment);
     late.made_per_poll = moment % 8;
     PairOptions options = options_of(GetParam(), &late);
-    options.frames = 1024;
+    options.frames = 512;
     Pair pair(options);
     for (uint32_t step = 0; step < moment; ++step) {
       Side& side = step % 2 != 0 ? pair.client : pair.server;
@@ -477,7 +478,7 @@ TEST(MemifCrimes, RandomChanges) {
     LateCopies late(seed);
     PairOptions options = options_of(static_cast<QueueKind>(seed % 4), &late);
     options.ring_size = 32;
-    options.frames = 1024;
+    options.frames = 512;
     Pair pair(options);
     for (int step = 0; step < 200; ++step) {
       for (Side* side : {&pair.server, &pair.client}) {

@@ -41,7 +41,7 @@ inline std::unique_ptr<CopyEngine> engine_of(const std::string& name, CopyModelO
 
 // A port in the test's hands that sends back what it gets.
 struct Victim {
-  Victim(const PortSpec& wanted, const std::string& copy = "cpu", uint32_t frames = 4096)
+  Victim(const PortSpec& wanted, const std::string& copy = "cpu", uint32_t frames = 2048)
       : kit(frames), engine(engine_of(copy)) {
     PortSpec spec = wanted;
     spec.copy = engine.get();
@@ -110,7 +110,7 @@ class Innocents {
     options.window = 128;
     options.patience = kPatience;
     options.burst = 16;
-    options.packets_per_second = 20000;
+    options.packets_per_second = 5000;  // they sleep between
     options.load.marked = true;
     options.load.flows = options.check_flows = 4;
     options.load.packet.protocol = kProtocolUdp;

@@ -1,6 +1,8 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -37,7 +39,7 @@ struct PortKit {
   uint64_t count(Counter which) const { return counters->counts[static_cast<uint32_t>(which)]; }
 
   uint32_t receive(Port& port, uint32_t queue = 0, uint32_t max = kBatchSize) {
-    for (Packet& p : packets) std::memset(static_cast<void*>(&p), 0, sizeof p);
+    std::memset(static_cast<void*>(packets.data()), 0, packets.size() * sizeof(Packet));
     return port.receive(queue, packets.data(), max, *frames, *counters);
   }
   Bytes bytes(const Packet& p) const {
@@ -91,11 +93,20 @@ inline PortSpec port_spec(const std::string& driver, const std::string& interfac
   return spec;
 }
 
-// Bytes that differ from place to place, so that a piece in the wrong place shows.
+// Bytes that differ from place to place, so that a piece in the wrong place shows: byte i is
+// i * 31 + i / 256 * 17 + seed * 101. Every 256 of them are the multiples of 31 from some place on.
 inline Bytes pattern(uint32_t length, uint32_t seed = 1) {
+  constexpr uint32_t kRow = 256, kInverse = 223;  // 31 * 223 = 1 mod 256
+  static const auto multiples = [] {
+    std::array<uint8_t, 2 * kRow> all;
+    for (uint32_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint8_t>(i * 31);
+    return all;
+  }();
   Bytes out(length);
-  for (uint32_t i = 0; i < length; ++i)
-    out[i] = static_cast<uint8_t>((i * 31 + (i >> 8) * 17 + seed * 101) & 0xff);
+  for (uint32_t i = 0; i < length; i += kRow) {
+    const uint32_t from = (i / kRow * 17 + seed * 101) * kInverse % kRow;
+    std::memcpy(out.data() + i, multiples.data() + from, std::min(kRow, length - i));
+  }
   return out;
 }
 

@@ -241,8 +241,8 @@ void play(uint32_t seeds, uint32_t steps) {
   }
 }
 
-TEST(FlowEvictModel, BehavesLikeAMapV4) { play<V4>(test::kSanitized ? 150 : 1000, 2000); }
-TEST(FlowEvictModel, BehavesLikeAMapV6) { play<V6>(test::kSanitized ? 50 : 300, 2000); }
+TEST(FlowEvictModel, BehavesLikeAMapV4) { play<V4>(test::kSanitized ? 100 : 400, 2000); }
+TEST(FlowEvictModel, BehavesLikeAMapV6) { play<V6>(test::kSanitized ? 50 : 150, 2000); }
 
 }  // namespace
 }  // namespace nodeplane
