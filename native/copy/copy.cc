@@ -17,6 +17,8 @@ using Made = std::unique_ptr<CopyEngine>;
 // What a Sapphire Rapids says of itself.
 constexpr uint32_t kModelBatchMax = 1024;
 constexpr uint64_t kModelTransferMax = uint64_t{1} << 31;
+// Its thread may wait for a core, and then writes all the same: until then the CPU redoes nothing.
+constexpr Time kModelSilenceMax = 60 * kSecond;
 
 // The queues that open; the others' reasons in `why`.
 Made open_dsa(const CopyOptions& options, std::string* why) {
@@ -43,7 +45,8 @@ Made open_model(const CopyOptions& options, std::string* why) {
     std::vector<dsa::Queue> queues;
     queues.push_back(
         dsa::model_queue(std::make_shared<dsa::Model>(m, limits, options.core), limits));
-    return dsa::make_engine(std::move(queues), {"model", options.bytes_min, options.batch_min});
+    return dsa::make_engine(std::move(queues),
+                            {"model", options.bytes_min, options.batch_min, kModelSilenceMax});
   } catch (const std::system_error& e) {
     *why = std::string("no thread to play the device: ") + e.what();
     return nullptr;

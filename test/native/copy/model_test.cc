@@ -274,7 +274,8 @@ TEST_F(ConcurrentModel, ASharedQueueRefusesWhatIsTooMuch) {
 }
 
 struct Engine {
-  Engine(QueueLimits limits, CopyModelOptions options, EngineOptions wish = {"test", 64, 1})
+  Engine(QueueLimits limits, CopyModelOptions options,
+         EngineOptions wish = {"test", 64, 1, kPatience})
       : model(std::make_shared<Model>(options, limits, -1)) {
     std::vector<Queue> queues;
     queues.push_back(model_queue(model, limits));
@@ -329,7 +330,7 @@ TEST(ConcurrentModelEngine, LostDescriptorsAreFoundOut) {
   auto model = std::make_shared<Model>(CopyModelOptions{.latency_ns = 1'000'000}, truth, -1);
   std::vector<Queue> queues;
   queues.push_back(model_queue(model, belief));
-  auto engine = make_engine(std::move(queues), {"test", 64, 1, 100 * kMillisecond});
+  auto engine = make_engine(std::move(queues), {"test", 64, 1, 2 * kSecond});
   std::string error;
   auto channel = engine->channel(&error);
   test::Copying user(*channel, 4096, 300, 9);
