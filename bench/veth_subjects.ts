@@ -239,7 +239,7 @@ export class Subject {
     };
     for (const until = performance.now() + sampleMsMax; performance.now() < until; ) {
       const found = JSON.parse(await this.#peer.ask(JSON.stringify(all))) as PeerSample;
-      if (found.received > 0) return found;
+      if (found.received > 0 && found.cpuNs > 0) return found;
     }
     throw new Error(`no packet arrived (${this.name})`);
   }

@@ -206,10 +206,10 @@ build_ahead
 # shellcheck disable=SC2046
 step story tap 1 $(tests_in test/story)
 # shellcheck disable=SC2046
-step memif tap 1 $(tests_in test/memif)
+step memif tap 2 $(tests_in test/memif)
 if root; then
   # shellcheck disable=SC2046
-  step net tap 1 $(tests_in test/net)
+  step net tap 2 $(tests_in test/net)
 else
   skip net "network namespaces need root"
 fi
