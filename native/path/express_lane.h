@@ -18,6 +18,7 @@ namespace nodeplane::express_lane {
 // their records are asked for, again two later they leave. So some 64 lines are always in flight,
 // asked for a few at a time between other work, and what is looked at twice is in the first cache.
 inline constexpr uint32_t kStep = 16;
+inline constexpr uint32_t kHopEnd = 0xffff;  // what no neighbour, or the very last, has
 inline constexpr uint32_t kL3 = sizeof(wire::EthHeader);
 
 template <class T>
@@ -49,9 +50,11 @@ struct Header<V6> {
 
 // What packets that leave by a port wear, and where they are listed.
 struct alignas(32) Exit {
-  uint64_t mac;  // the port's, as it lies
-  Packet** next;
+  uint64_t mac_first;  // the port's MAC as source: its first two bytes behind the destination
+  uint32_t mac_rest;
   uint32_t mtu;
+  Packet** next;
+  uint64_t mac;  // all six bytes, as they lie
 };
 
 // What a step that was read at once knows besides; a word or half of one for each packet.
