@@ -21,7 +21,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** Far longer than anything here takes, however slow the machine. */
 export const waitMs = 120_000;
 /** Of a test: its processes share few cores, and somebody compiles beside them. */
-export const patient = { timeout: 240_000 };
+export const patient = { timeout: 600_000 };
 /** UDP from 172.16.0.1 to here; where it goes does not matter to a wire. */
 const service = Buffer.from("0a60000a000000000000000000000000" + "1b59", "hex");
 const mac = Buffer.from("020000000001", "hex");
