@@ -253,6 +253,20 @@ struct Client {
   }
 };
 
+// Those whose endpoint needs no asking.
+std::vector<Client> known(CorridorTwins& twins, std::mt19937& random, uint8_t family) {
+  std::vector<Client> clients;
+  for (uint32_t i = 0; clients.size() < 40 && i < 1000; ++i) {
+    const Client one{family, static_cast<uint8_t>(random() % 3 == 0 ? 17 : 6),
+                     static_cast<uint8_t>(1 + i % 200), static_cast<uint16_t>(40000 + i)};
+    EXPECT_EQ(twins.run({{0, one.frame(random, kTcpAck)}}), "");  // picked up in its midst
+    const std::vector<Bytes>& sent = twins.fast.sent[1];
+    if (sent.size() == 1 && sent[0].at(family == 4 ? 23 : 20) == one.protocol)
+      clients.push_back(one);
+  }
+  return clients;
+}
+
 class ExpressWideSteps : public testing::TestWithParam<int> {};
 
 // Steps of known connections, whole or with one packet that is not: as the stages would have it.
@@ -260,16 +274,7 @@ TEST_P(ExpressWideSteps, ChangeNothingButTheTimeTheyTake) {
   if (!express_is_wide()) GTEST_SKIP() << kNoWide;
   std::mt19937 random(static_cast<uint32_t>(GetParam()));
   CorridorTwins twins(false, GetParam() % 3 != 0);
-  std::vector<Client> clients;  // whose endpoint needs no asking
-  for (uint32_t i = 0; clients.size() < 40 && i < 1000; ++i) {
-    const Client one{static_cast<uint8_t>(GetParam() % 2 == 0 ? 4 : 6),
-                     static_cast<uint8_t>(random() % 3 == 0 ? 17 : 6),
-                     static_cast<uint8_t>(1 + i % 200), static_cast<uint16_t>(40000 + i)};
-    ASSERT_EQ(twins.run({{0, one.frame(random, kTcpAck)}}), "");  // picked up in its midst
-    const std::vector<Bytes>& sent = twins.fast.sent[1];
-    if (sent.size() == 1 && sent[0].at(one.family == 4 ? 23 : 20) == one.protocol)
-      clients.push_back(one);
-  }
+  const std::vector<Client> clients = known(twins, random, GetParam() % 2 == 0 ? 4 : 6);
   ASSERT_EQ(clients.size(), 40u);
   for (int round = 0; round < 40; ++round) {
     std::vector<CorridorKit::In> batch(kBatchSize);
@@ -290,6 +295,28 @@ TEST_P(ExpressWideSteps, ChangeNothingButTheTimeTheyTake) {
   ASSERT_EQ(twins.finish_waiting(), "");
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, ExpressWideSteps, testing::Range(0, 12));
+
+// Behind a step of both families seven go one by one; then steps are tried again.
+TEST(ExpressWide, AStepOfBothFamiliesSparesTheNextTheTrying) {
+  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
+  std::mt19937 random(3);
+  CorridorTwins twins;
+  const std::vector<Client> four = known(twins, random, 4), six = known(twins, random, 6);
+  ASSERT_EQ(four.size() + six.size(), 80u);
+  const auto steps = [&](uint32_t other) {  // of a batch whose packet `other` is of IPv6
+    std::vector<CorridorKit::In> batch;
+    for (uint32_t i = 0; i < kBatchSize; ++i)
+      batch.push_back({0, (i == other ? six : four)[random() % 40].frame(random, kTcpAck)});
+    const uint64_t before = twins.fast.states->express.wide_steps;
+    EXPECT_EQ(twins.run(batch), "");
+    return twins.fast.states->express.wide_steps - before;
+  };
+  constexpr uint32_t kAll = kBatchSize / kStep;
+  EXPECT_EQ(steps(kBatchSize), kAll);
+  EXPECT_EQ(steps(5), kAll - 8);
+  EXPECT_EQ(steps(kBatchSize - 1), kAll - 1);
+  ASSERT_EQ(twins.finish_waiting(), "");
+}
 
 }  // namespace
 }  // namespace nodeplane::test
