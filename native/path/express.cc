@@ -68,7 +68,7 @@ uint32_t read_step(Batch& batch, const ExpressTable::Port* ports, uint32_t next,
   if (*singly != 0) {
     --*singly;
   } else if (next + kStep == stop) {
-    const Packet* const first = batch.packets + next;
+    Packet* const first = batch.packets + next;
     const bool is4 =
         first->linear >= kL3 && load<uint16_t>(first->data + 12) == Header<V4>::kEthertype;
     if (is4 ? read_wide(first, ports, lane4) : read_wide(first, ports, lane6)) return stop;

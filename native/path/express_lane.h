@@ -19,6 +19,8 @@ namespace nodeplane::express_lane {
 // asked for a few at a time between other work, and what is looked at twice is in the first cache.
 inline constexpr uint32_t kStep = 16;
 inline constexpr uint32_t kHopEnd = 0xffff;  // what no neighbour, or the very last, has
+inline constexpr uint32_t kTtlDelta =
+    0xfffe;  // one off the TTL, as it adds to a one's complement sum
 inline constexpr uint32_t kL3 = sizeof(wire::EthHeader);
 
 template <class T>
@@ -54,7 +56,7 @@ struct alignas(32) Exit {
   uint32_t mac_rest;
   uint32_t mtu;
   Packet** next;
-  uint64_t mac;  // all six bytes, as they lie
+  uint64_t mac;  // all six bytes, as they lie: for who stores them behind the destination's at once
 };
 
 // What a step that was read at once knows besides; a word or half of one for each packet.

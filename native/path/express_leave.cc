@@ -9,8 +9,7 @@
 namespace nodeplane::express_lane {
 namespace {
 
-constexpr uint32_t kTtlDelta = 0xfffe;  // one off the TTL, as it adds to a one's complement sum
-constexpr uint32_t kNeverCalm = 0;      // no generation
+constexpr uint32_t kNeverCalm = 0;  // no generation
 
 // Of two 16-bit words.
 constexpr uint16_t fold(uint32_t sum) noexcept { return static_cast<uint16_t>(sum + (sum >> 16)); }

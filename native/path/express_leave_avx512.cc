@@ -18,12 +18,11 @@ template <class F>
   };
   _mm512_store_si512(lane.wide.sides, line(_mm512_castsi512_si256(guesses)));
   _mm512_store_si512(lane.wide.sides + 8, line(_mm512_extracti64x4_epi64(guesses, 1)));
-  settle();
+  spill();
   if constexpr (F::kFamily == 4) {
     __m128i other = _mm_setzero_si128();
     for (uint32_t i = 0; i < kStep; ++i)
-      other =
-          _mm_ternarylogic_epi32(other, read16(&lane.keys[i]), read16(lane.wide.sides[i]), 0xf6);
+      other = with_differing(other, read16(&lane.keys[i]), read16(lane.wide.sides[i]));
     return _mm_test_epi32_mask(other, other) == 0;
   } else {
     __m256i other = _mm256_setzero_si256();
@@ -31,7 +30,7 @@ template <class F>
     for (uint32_t i = 0; i < kStep; ++i) {
       const auto* const key = reinterpret_cast<const uint8_t*>(&lane.keys[i]);
       const uint8_t* const side = lane.wide.sides[i];
-      other = _mm256_ternarylogic_epi32(other, read32(key), read32(side), 0xf6);
+      other = with_differing(other, read32(key), read32(side));
       uint64_t a, b;
       __builtin_memcpy(&a, key + 32, 8);
       __builtin_memcpy(&b, side + 32, 8);
@@ -74,10 +73,10 @@ inline __m512i new_sums(__m512i before, __mmask16 udp, __m512i delta) noexcept {
   const __mmask16 zero = udp & _mm512_testn_epi32_mask(sum, sum);
   return _mm512_mask_mov_epi32(_mm512_mask_mov_epi32(sum, zero, all(kLow)), none, before);
 }
-// TTL, protocol and checksum of an IPv4 header: one off the TTL is 0xfffe to a one's complement sum.
+// TTL, protocol and checksum of an IPv4 header: one off the TTL.
 inline __m512i new_ip(__m512i before, __m512i delta) noexcept {
   const __m512i sum =
-      _mm512_add_epi32(_mm512_add_epi32(inverted(high(before)), all(0xfffe)), delta);
+      _mm512_add_epi32(_mm512_add_epi32(inverted(high(before)), all(kTtlDelta)), delta);
   const __m512i field = inverted(fold(halves(sum)));
   return _mm512_or_si512(_mm512_sub_epi32(low(before), all(1)), _mm512_slli_epi32(field, 16));
 }
@@ -122,7 +121,7 @@ template <class F>
   _mm512_store_si512(laid.counts[1], _mm512_unpackhi_epi64(one, left));
   _mm512_store_si512(laid.counts[2], _mm512_unpacklo_epi64(one, right));
   _mm512_store_si512(laid.counts[3], _mm512_unpackhi_epi64(one, right));
-  settle();
+  spill();
 }
 
 // The IP header and the ports.
@@ -151,7 +150,9 @@ template <class F>
   Packet* const first = lane.who[0];
   auto* const exits = reinterpret_cast<uint8_t*>(way.exits);
   const uint32_t now_ms = way.now_ms;
-  // Unrolled, most addresses are constants.
+  // Others read a side's words at any time, as relaxed atomics: each is stored whole here, and the two
+  // counters, 16 aligned bytes, are one store where there is AVX (Intel SDM volume 3, "Guaranteed Atomic
+  // Operations"; AMD APM volume 2, "Access Atomicity"). Unrolled, most addresses are constants.
 #pragma GCC unroll 16
   for (uint32_t i = 0; i < kStep; ++i) {
     Packet* const p = first + i;
@@ -159,7 +160,8 @@ template <class F>
     const uint64_t word = lane.wide.ways[i];
     static_assert(sizeof(Exit) == 32);
     Exit& exit = *reinterpret_cast<Exit*>(exits + (word >> 43 & 0xff << 5));
-    static_assert(offsetof(Side, bytes) == offsetof(Side, packets) + 8);
+    static_assert(offsetof(Side, packets) % 16 == 0 &&
+                  offsetof(Side, bytes) == offsetof(Side, packets) + 8);
     auto* const count = reinterpret_cast<__m128i*>(sides[i] + offsetof(Side, packets));
     _mm_store_si128(count, _mm_add_epi64(_mm_load_si128(count),
                                          read16(&laid.counts[i / 8 * 2 + i % 2][i % 8 / 2 * 2])));

@@ -31,8 +31,7 @@ template <class F>
                                         static_cast<int64_t>(mac));
   const __m128i mask = _mm_set_epi64x(kVersionMask << 48 | int64_t{0xffff} << 32, 0xffff'ffff'ffff);
   __m128i other = _mm_setzero_si128();
-  for (uint32_t i = 0; i < kStep; ++i)
-    other = _mm_ternarylogic_epi32(other, wanted, read16(data[i]), 0xf6);  // other | wanted ^ read
+  for (uint32_t i = 0; i < kStep; ++i) other = with_differing(other, wanted, read16(data[i]));
   return _mm_test_epi32_mask(other, mask) == 0;
 }
 
@@ -56,7 +55,7 @@ struct Ip {
 };
 
 template <class F>
-[[gnu::always_inline]] inline bool read(const Packet* p, const ExpressTable::Port* ports,
+[[gnu::always_inline]] inline bool read(Packet* p, const ExpressTable::Port* ports,
                                         Lane<F>& lane) noexcept {
   constexpr uint32_t kBytes = kL4<F> + wire::kTcpHeaderMin;  // read of each packet
   const ExpressTable::Port& port = ports[p->port_in];
@@ -73,7 +72,7 @@ template <class F>
   Ip ip;
   __m512i addresses;                            // their sum
   __m512i udp_word;                             // length and checksum
-  const Words last = words(data, kBytes - 16);  // … and, of TCP: length, flags, checksum
+  const Words last = words(data, kBytes - 16);  // the same, or of TCP: length, flags, checksum
   const __m512i network = all(port.network);
   if constexpr (F::kFamily == 4) {
     const Words first = words(data, kL3), second = words(data, kL3 + 16);
@@ -96,12 +95,12 @@ template <class F>
     const Words first = words(data, kL3);
     ip.bytes = _mm512_add_epi32(host16(first.b), all(wire::kIpv6HeaderLength));
     ip.protocol = _mm512_and_si512(high(first.b), all(0xff));
-    ip.sound = _mm512_test_epi32_mask(first.b, all(0xfe00'0000));
+    ip.sound = _mm512_test_epi32_mask(first.b, all(0xfe00'0000));  // a hop limit to spare
     addresses = port.judge ? sum_of_addresses(data, first) : all(0);
     udp_word = last.a;
     alignas(64) uint32_t tails[kStep];
     _mm512_store_si512(tails, _mm512_or_si512(_mm512_slli_epi32(ip.protocol, 16), network));
-    settle();
+    spill();
     for (uint32_t i = 0; i < kStep; ++i) {
       auto* const key = reinterpret_cast<uint8_t*>(&lane.keys[i]);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(key), read32(data[i] + kL3 + 8));
@@ -140,17 +139,17 @@ template <class F>
   _mm512_store_si512(lane.wide.sum_at, _mm512_mask_blend_epi32(tcp, all(kL4<F> + kUdpSumAt),
                                                                all(kL4<F> + kTcpSumAt)));
   lane.wide.padded = _mm512_cmpneq_epi32_mask(length, _mm512_add_epi32(ip.bytes, all(kL3)));
-  for (uint32_t i = 0; i < kStep; ++i) lane.who[i] = const_cast<Packet*>(p + i);
+  for (uint32_t i = 0; i < kStep; ++i) lane.who[i] = p + i;
   lane.count = kStep;
   return lane.wide.is = true;
 }
 
 }  // namespace
 
-bool read_wide(const Packet* p, const ExpressTable::Port* ports, Lane<V4>& lane) noexcept {
+bool read_wide(Packet* p, const ExpressTable::Port* ports, Lane<V4>& lane) noexcept {
   return read(p, ports, lane);
 }
-bool read_wide(const Packet* p, const ExpressTable::Port* ports, Lane<V6>& lane) noexcept {
+bool read_wide(Packet* p, const ExpressTable::Port* ports, Lane<V6>& lane) noexcept {
   return read(p, ports, lane);
 }
 

@@ -6,8 +6,8 @@ namespace nodeplane::express_lane {
 // Whole steps of plain packets at once, with AVX-512. The meaning is that of read_run and leave.
 
 // Reads the step's 16 packets at `p` into the empty lane. False: they must be read one by one.
-bool read_wide(const Packet* p, const ExpressTable::Port* ports, Lane<V4>& lane) noexcept;
-bool read_wide(const Packet* p, const ExpressTable::Port* ports, Lane<V6>& lane) noexcept;
+bool read_wide(Packet* p, const ExpressTable::Port* ports, Lane<V4>& lane) noexcept;
+bool read_wide(Packet* p, const ExpressTable::Port* ports, Lane<V6>& lane) noexcept;
 
 // What leaving needs of the tables and of the batch.
 struct WideWay {

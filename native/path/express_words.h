@@ -18,13 +18,20 @@ constexpr uint32_t kL4 = kL3 + Header<F>::kBytes;
 
 // Stores among which GCC shall not look for the registers they came from, to take words out of these one
 // by one.
-inline void settle() noexcept { __asm__ volatile("" ::: "memory"); }
+inline void spill() noexcept { __asm__ volatile("" ::: "memory"); }
 
 inline __m128i read16(const void* p) noexcept {
   return _mm_loadu_si128(static_cast<const __m128i*>(p));
 }
 inline __m256i read32(const void* p) noexcept {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+// The bits in which the two differ, added to `found`.
+inline __m128i with_differing(__m128i found, __m128i a, __m128i b) noexcept {
+  return _mm_ternarylogic_epi32(found, a, b, 0xf6);
+}
+inline __m256i with_differing(__m256i found, __m256i a, __m256i b) noexcept {
+  return _mm256_ternarylogic_epi32(found, a, b, 0xf6);
 }
 template <class T>
 inline void put(uint8_t* p, T v) noexcept {

@@ -7,6 +7,7 @@
 
 #include "support/corridor_twins.h"
 #include "support/guarded.h"
+#include "support/talk.h"
 
 namespace nodeplane::test {
 namespace {
@@ -16,7 +17,12 @@ using express_lane::Lane;
 using express_lane::read_run;
 using express_lane::read_wide;
 
-constexpr const char* kNoWide = "no AVX-512, or other kernels are forced";
+class ExpressWide : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!express_is_wide()) GTEST_SKIP() << "no AVX-512, or other kernels are forced";
+  }
+};
 
 constexpr uint16_t kPort = 3;
 constexpr uint16_t kNetwork = 0x0102;
@@ -129,13 +135,11 @@ void reads_alike(bool judge) {
   EXPECT_GT(taken, 400u);
   EXPECT_GT(left, 400u);
 }
-TEST(ExpressWide, ReadsAsOneByOneV4) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
+TEST_F(ExpressWide, ReadsAsOneByOneV4) {
   reads_alike<V4>(false);
   reads_alike<V4>(true);
 }
-TEST(ExpressWide, ReadsAsOneByOneV6) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
+TEST_F(ExpressWide, ReadsAsOneByOneV6) {
   reads_alike<V6>(false);
   reads_alike<V6>(true);
 }
@@ -171,14 +175,8 @@ void judges_sums() {
     EXPECT_TRUE(step.read_at_once()) << "packet " << i;
   }
 }
-TEST(ExpressWide, JudgesSumsV4) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
-  judges_sums<V4>();
-}
-TEST(ExpressWide, JudgesSumsV6) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
-  judges_sums<V6>();
-}
+TEST_F(ExpressWide, JudgesSumsV4) { judges_sums<V4>(); }
+TEST_F(ExpressWide, JudgesSumsV6) { judges_sums<V6>(); }
 
 // Of what is said of a packet beside its bytes.
 template <class F>
@@ -212,17 +210,8 @@ void leaves_odd_ones() {
   for (uint32_t i = 0; i < kStep; ++i) std::memcpy(step.packet(i).data, kMacAll.data(), 6);
   EXPECT_FALSE(step.read_at_once()) << "a closed port";
 }
-TEST(ExpressWide, LeavesOddOnesV4) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
-  leaves_odd_ones<V4>();
-}
-TEST(ExpressWide, LeavesOddOnesV6) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
-  leaves_odd_ones<V6>();
-}
-
-const Bytes kVip4 = {10, 96, 0, 10};
-const Bytes kVip6 = {0xfd, 0, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10};
+TEST_F(ExpressWide, LeavesOddOnesV4) { leaves_odd_ones<V4>(); }
+TEST_F(ExpressWide, LeavesOddOnesV6) { leaves_odd_ones<V6>(); }
 
 // A client's packet; at times padded, with any TTL.
 struct Client {
@@ -230,25 +219,18 @@ struct Client {
   uint16_t sport;
 
   Bytes frame(std::mt19937& random, uint8_t flags) const {
-    const Bytes payload = zeros(12 + random() % 30);
-    const Bytes l4 = protocol == 6 ? tcp(sport, 80, flags, payload) : udp(sport, 53, payload);
-    const auto ttl = static_cast<uint8_t>(2 + random() % 250);
-    Bytes frame;
-    if (family == 4) {
-      Ip4 ip;
-      ip.protocol = protocol;
-      ip.dst = kVip4;
-      ip.src.back() = number;
-      ip.ttl = ttl;
-      frame = eth(0x0800, ipv4(ip, l4));
-    } else {
-      Ip6 ip;
-      ip.next = protocol;
-      ip.dst = kVip6;
-      ip.src.back() = number;
-      ip.hop_limit = ttl;
-      frame = eth(0x86dd, ipv6(ip, l4));
-    }
+    Talk talk;
+    talk.family = family;
+    talk.protocol = protocol;
+    talk.flags = flags;
+    talk.ttl = static_cast<uint8_t>(2 + random() % 250);
+    talk.src = family == 4 ? kClient4 : kClient6;
+    talk.src.back() = number;
+    talk.dst = family == 4 ? kVip4 : kVip6;
+    talk.sport = sport;
+    talk.dport = protocol == kProtocolTcp ? 80 : 53;
+    talk.payload = zeros(12 + random() % 30);
+    const Bytes frame = talk.frame(kMacOurs);
     return random() % 4 == 0 ? frame + zeros(1 + random() % 9) : frame;
   }
 };
@@ -267,11 +249,10 @@ std::vector<Client> known(CorridorTwins& twins, std::mt19937& random, uint8_t fa
   return clients;
 }
 
-class ExpressWideSteps : public testing::TestWithParam<int> {};
+class ExpressWideSteps : public ExpressWide, public testing::WithParamInterface<int> {};
 
 // Steps of known connections, whole or with one packet that is not: as the stages would have it.
 TEST_P(ExpressWideSteps, ChangeNothingButTheTimeTheyTake) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
   std::mt19937 random(static_cast<uint32_t>(GetParam()));
   CorridorTwins twins(false, GetParam() % 3 != 0);
   const std::vector<Client> clients = known(twins, random, GetParam() % 2 == 0 ? 4 : 6);
@@ -297,8 +278,7 @@ TEST_P(ExpressWideSteps, ChangeNothingButTheTimeTheyTake) {
 INSTANTIATE_TEST_SUITE_P(Seeds, ExpressWideSteps, testing::Range(0, 12));
 
 // Behind a step of both families seven go one by one; then steps are tried again.
-TEST(ExpressWide, AStepOfBothFamiliesSparesTheNextTheTrying) {
-  if (!express_is_wide()) GTEST_SKIP() << kNoWide;
+TEST_F(ExpressWide, AStepOfBothFamiliesSparesTheNextTheTrying) {
   std::mt19937 random(3);
   CorridorTwins twins;
   const std::vector<Client> four = known(twins, random, 4), six = known(twins, random, 6);
