@@ -1,4 +1,5 @@
 #pragma once
+#include "base/ip.h"
 #include "support/packets.h"
 
 namespace nodeplane::test {
