@@ -1,6 +1,6 @@
 // Debian's testpmd (net_memif) between two nodeplanes: client -> testpmd's server -> io -> testpmd's
 // client -> server, and back. Each is a process of its own.
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import t, { type Test } from "tap";
 import { withHugePages } from "../../bench/huge_pages.js";
 import { both, bounce, folder, harm, noHarm, Peer, patient, sleep, type Traffic } from "./kit.js";
@@ -192,6 +192,7 @@ t.test("testpmd's port stops and starts under traffic", patient, async (t) => {
 async function standing(t: Test, testpmd: Testpmd, port: TestpmdPort): Promise<Testpmd> {
   if (await testpmd.survives()) return testpmd;
   t.comment("testpmd died of the lost connection, another takes its place");
+  if (port.role === "server") rmSync(port.socket); // DPDK's server binds no name that a dead one left
   const another = await Testpmd.start([port]);
   t.teardown(() => another.kill());
   await another.forward();
@@ -207,6 +208,7 @@ t.test("nodeplane is killed under traffic and comes again", patient, async (t) =
     const load = await Peer.start(t, both({ role: "client", socket }, { bytes: 700, lossy: true }));
     t.match(harm(await load.goesOn()), noHarm);
     await load.kill();
+    if (lap === 1) await testpmd.kill(); // as it does by itself at times
     testpmd = await standing(t, testpmd, { role: "server", socket });
   }
   const last = await Peer.start(t, both({ role: "client", socket }, { count: 5000 }));
