@@ -39,13 +39,13 @@ Guard* find(uintptr_t address) noexcept {
 
 // mmap is not on the list of signal-safety(7): the bare system call needs no list.
 bool mend(Guard& guard) noexcept {
+  // First: whoever sees the zeros finds the guard broken.
+  guard.broken.store(true, std::memory_order_release);
   const uintptr_t base = guard.base.load(std::memory_order_relaxed);
   const long zero =
       syscall(SYS_mmap, base, guard.bytes.load(std::memory_order_relaxed), PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-  if (static_cast<uintptr_t>(zero) != base) return false;
-  guard.broken.store(true, std::memory_order_release);
-  return true;
+  return static_cast<uintptr_t>(zero) == base;
 }
 
 // Not ours: whoever was there before us, or the default action when the instruction runs again.

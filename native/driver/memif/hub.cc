@@ -276,10 +276,10 @@ void HubThread::look(Member& member) {
     link.violation.compare_exchange_strong(none, "an eventfd's counter is full");
   }
   if (member.leaving) return;
-  // The reason first that explains the others.
-  if (link.broken()) return end(member, "region was cut", true, true);
-  if (const char* why = link.violation.load(std::memory_order_acquire))
-    end(member, why, true, true);
+  const char* why = link.violation.load(std::memory_order_acquire);
+  // Looked at last: it explains what was found in the zeros.
+  if (link.broken()) why = "region was cut";
+  if (why != nullptr) end(member, why, true, true);
 }
 
 void HubThread::end(Member& member, const std::string& why, bool violation, bool say) {

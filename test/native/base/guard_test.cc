@@ -86,6 +86,25 @@ TEST(ConcurrentGuard, ServesManyAtOnce) {
   guard_remove(guard);
 }
 
+TEST(ConcurrentGuard, IsBrokenBeforeAnybodySeesTheZeros) {
+  for (int lap = 0; lap < 500; ++lap) {
+    Mapping cut;
+    const int guard = cut.guard();
+    cut.base[0] = 1;
+    ASSERT_EQ(ftruncate(cut.fd, 4096), 0);
+    bool was_broken = false;
+    std::thread reader([&] {
+      while (cut.base[0] != 0) {
+      }
+      was_broken = guard_broken(guard);
+    });
+    cut.base[kFileBytes - 1];
+    reader.join();
+    guard_remove(guard);
+    ASSERT_TRUE(was_broken) << lap;
+  }
+}
+
 TEST(Guard, HasRoomForSoManyAndTellsWhenThereIsNone) {
   Mapping one;
   std::vector<int> guards;
