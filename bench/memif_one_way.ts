@@ -7,9 +7,9 @@ import { packServices } from "./model.js";
 
 /** From the first packet to the figure's beginning. */
 const warmMs = 30;
-const connectMs = 10_000;
+const connectMs = 60_000;
 /** How long what was sent may take to arrive. */
-const arriveMs = 5_000;
+const arriveMs = 60_000;
 export const sampleMs = 200;
 
 export const wait = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));

@@ -22,7 +22,7 @@ const ringSlots = 1024;
 const jumbo = 9000; // frames and quotas for the largest
 const frames = 16_384;
 const frameBytes = 4096;
-const patienceMs = 10_000;
+const patienceMs = 60_000;
 
 export interface SoakOptions {
   /** That came back to a client, at least. */

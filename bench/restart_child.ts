@@ -3,10 +3,9 @@
 //   node restart_child.js take FLOWS FILE    takes them over; one packet of one of them goes through, then of all
 // Loop ports; UDP without a sum (RFC 768), so that a packet costs JavaScript little.
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { IpText, MacText } from "../src/kit/brand.js";
 import { addressBytes, macBytes } from "../src/kit/ip.js";
-import { readCounters } from "../src/observe/counters.js";
+import { imbalance, readCounters } from "../src/observe/counters.js";
 import { Dataplane } from "../src/runtime/dataplane.js";
 import { nativeModule } from "../src/runtime/native.js";
 import { benchModel, servicePort, virtualAddress } from "./model.js";
@@ -29,6 +28,7 @@ const portsPerClient = 50_000;
 const firstPort = 10_000;
 const headBytes = 14 + 20 + 8;
 const services = 1000;
+const passMsMax = 60_000;
 
 /** Client `flow` to its service; the same in both processes. */
 class Packets {
@@ -74,21 +74,23 @@ const endpoint = new (nativeModule().LoopEnd)(`${name}-1`);
 dataplane.start();
 const packets = new Packets();
 
-/** One packet each; what comes out at the endpoints' side is taken away. */
-async function sendAll(): Promise<void> {
+/** One packet each, until nodeplane has had `all`; what comes out at the endpoints' side is taken away. */
+async function sendAll(all: number): Promise<void> {
   for (let flow = 0; flow < flows; flow++) {
     for (const packet = packets.of(flow); !client.inject(packet); await pause())
       while (endpoint.collect()) {}
     if (flow % 64 === 0) while (endpoint.collect()) {}
   }
-  const passed = (): number => readCounters(dataplane).counts.packets_in;
-  for (let last = -1; passed() !== last; last = passed(), await pause())
+  const arePast = (): boolean => {
+    const counters = readCounters(dataplane);
+    return counters.counts.packets_in >= all && imbalance(counters) === 0;
+  };
+  for (const until = Date.now() + passMsMax; !arePast() && Date.now() < until; await pause())
     while (endpoint.collect()) {}
-  await sleep(50);
 }
 
 if (what === "fill") {
-  await sendAll();
+  await sendAll(flows);
   say({ flows: dataplane.info().flows4 });
   setInterval(() => {}, 1000);
 } else {
@@ -98,7 +100,7 @@ if (what === "fill") {
   for (; !seen; seen = endpoint.collect()) await pause();
   const firstAt = Date.now();
   if (seen.length < headBytes) throw new Error("another packet came out");
-  await sendAll();
+  await sendAll(flows + 1);
   const restored = dataplane.flowFile()?.restored;
   const { counts } = readCounters(dataplane);
   say({

@@ -11,7 +11,7 @@ import { root } from "./programs.js";
 import { ended, type Killed, linesOf, pagesOf } from "./restart_kill.js";
 import type { Streamed } from "./stream.js";
 
-const readyMs = 20_000;
+const readyMs = 60_000;
 const streamMs = 1500;
 
 /** The node and its world, for one sample. */

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** Each connection sends so much so often. */
 const recordBytes = 64;
 const tickMs = 100;
-const beginMsMax = 15_000;
-const endMsMax = 30_000;
+const beginMsMax = 60_000;
+const endMsMax = 60_000;
 
 export interface Streamed {
   readonly connections: number;

@@ -5,12 +5,12 @@ import { readFileSync, rmSync } from "node:fs";
 
 const program = "dpdk-testpmd";
 const prompt = "testpmd> ";
-const startMs = 20_000;
+const startMs = 60_000;
 /** Where others have the cores, too. */
-const answerMs = 30_000;
+const answerMs = 60_000;
 const quitMs = 1_000;
 /** Packets in a ring are read at once, unless somebody else has the core. */
-const arriveMs = 5_000;
+const arriveMs = 60_000;
 const lookMs = 2;
 
 /** What comes in goes out as it is, or with its MAC addresses exchanged. */

@@ -50,7 +50,7 @@ function transfer(subject: Subject, amount: readonly string[]): Promise<Iperf> {
   const before = ["netns", "exec", subject.net.namespaces.client];
   const pinned = ["taskset", "-c", String(outsideCore), "iperf3"];
   const args = ["-c", to, "-p", String(bulk.port), "-J", "--connect-timeout", String(connectMs)];
-  const options = { timeout: 20_000, killSignal: "SIGKILL" as const, maxBuffer: 8 << 20 };
+  const options = { timeout: 60_000, killSignal: "SIGKILL" as const, maxBuffer: 8 << 20 };
   return new Promise((resolve, reject) => {
     execFile("ip", [...before, ...pinned, ...args, ...amount], options, (error, out) => {
       try {

@@ -45,7 +45,7 @@ export const isBare = (name: SubjectName): boolean =>
 /** The namespaces. */
 type Place = "client" | "node" | "backend";
 
-const workerTries = 200;
+const workerTries = 6000;
 const tapName = (side: Side): string => `t${side}`;
 
 const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));

@@ -12,7 +12,7 @@ import { isBare, type Subject } from "./veth_subjects.js";
 
 /** Connections at a time. */
 export const concurrency = 64;
-const readyMs = 5_000;
+const readyMs = 60_000;
 const requestSecondsMax = 30;
 
 export interface WebSample {
@@ -88,7 +88,7 @@ export class Web {
   async sample(requests: number): Promise<WebSample> {
     const file = join(this.#directory, "percentiles.csv");
     const many = ["-n", String(requests), "-c", String(Math.min(requests, concurrency))];
-    const args = ["ab", "-q", "-r", "-s", "5", ...many, "-e", file, this.#target];
+    const args = ["ab", "-q", "-r", "-s", "60", ...many, "-e", file, this.#target];
     const out = await run(this.subject.net.namespaces.client, args);
     const field = (pattern: RegExp): number => Number(pattern.exec(out)?.[1] ?? Number.NaN);
     const failed = field(/^Failed requests:\s+(\d+)/m);

@@ -19,13 +19,13 @@ for package in "${packages[@]}"; do
   [[ $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) == *" installed" ]] || missing+=("$package")
 done
 if ((${#missing[@]})); then
-  install="apt-get install -y --no-install-recommends ${missing[*]}"
+  install="apt-get -o Acquire::Retries=5 install -y --no-install-recommends ${missing[*]}"
   if ((EUID)); then
     echo "These Debian packages are missing. As root: $install"
     exit 1
   fi
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q
+  apt-get -o Acquire::Retries=5 update -q
   $install </dev/null
 fi
 
@@ -34,7 +34,7 @@ fi
 lock=$(sha256sum <package-lock.json)
 stamp=node_modules/.nodeplane-lock
 if [[ ! -L node_modules && $(cat $stamp 2>/dev/null) != "$lock" ]]; then
-  npm ci --ignore-scripts --no-audit --no-fund
+  npm ci --fetch-retries=5 --ignore-scripts --no-audit --no-fund
   echo "$lock" >$stamp
 fi
 npm run --silent build

@@ -104,7 +104,7 @@ native() { # folder gtest-filter
   # TSan of GCC 12 wants less randomness in the address space than newer kernels give.
   local part run status=0 runs=()
   for part in 0 1 2; do
-    GTEST_TOTAL_SHARDS=3 GTEST_SHARD_INDEX=$part timeout 600 setarch -R \
+    GTEST_TOTAL_SHARDS=3 GTEST_SHARD_INDEX=$part timeout 1800 setarch -R \
       "build/$1/nodeplane_tests" --gtest_filter="$2" >"$results/$1-$part.log" 2>&1 &
     runs+=($!)
   done
@@ -161,14 +161,14 @@ tests_in() { # folder: the compiled form of the tests that are in the sources no
 tap() { # jobs file...
   local tap_jobs=$1
   shift
-  timeout 900 npx --no-install tap --reporter=tap --jobs="$tap_jobs" "$@"
+  timeout 1800 npx --no-install tap --reporter=tap --jobs="$tap_jobs" "$@"
 }
 
 # The stories again, with the module that asan_tests built; its runtime must be loaded before node.
 asan_addon() {
   NODEPLANE_MODULE=$PWD/build/addon-asan/module/nodeplane.node ASAN_OPTIONS=detect_leaks=0 TAP_TIMEOUT=600 \
     LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)" \
-    timeout 600 node build/js/test/story/run.test.js
+    timeout 1800 node build/js/test/story/run.test.js
 }
 
 fuzz() {
@@ -178,7 +178,7 @@ fuzz() {
   for source in test/fuzz/*_fuzz.cc; do
     name=$(basename "$source" .cc)
     mkdir -p "build/fuzz/corpus/$name"
-    "build/fuzz/$name" -max_total_time="$fuzz_seconds" -timeout=10 -print_final_stats=1 \
+    "build/fuzz/$name" -max_total_time="$fuzz_seconds" -timeout=120 -print_final_stats=1 \
       -artifact_prefix="$results/$name-" "build/fuzz/corpus/$name" &
     runs+=($!)
   done

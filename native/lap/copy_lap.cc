@@ -13,9 +13,9 @@ namespace nodeplane {
 
 namespace {
 
-constexpr Time kJoinPatience = 3 * kSecond;
+constexpr Time kJoinPatience = 60 * kSecond;
 constexpr Time kJoinQuiet = 5 * kMillisecond;
-constexpr Time kTurnPatience = 3 * kSecond;  // without a packet: they will not come
+constexpr Time kTurnPatience = 60 * kSecond;  // without a packet: they will not come
 constexpr Time kCalibrate = 20 * kMillisecond;
 constexpr uint32_t kWarmTurns =
     64;  // idle ones before the time begins: the core is awake, code is near

@@ -83,7 +83,11 @@ export function removeStale(): void {
     try {
       process.kill(Number(pid), 0);
     } catch {
-      ip("netns", "del", name);
+      try {
+        ip("netns", "del", name);
+      } catch {
+        // another process removes it too
+      }
     }
   }
 }

@@ -186,7 +186,7 @@ t.test("bounce", { timeout: 600_000 }, async (t) => {
 t.test("by itself, and wrong usage", async (t) => {
   const socket = `${folder(t)}/none.sock`;
   const alone = nodeplane("memif-echo", "--socket", socket, "--bounce", "--seconds", "0.3");
-  t.match(alone, { status: 0, out: /^0 packets in 0\.\d s/ });
+  t.match(alone, { status: 0, out: /^0 packets in [\d.]+ s/ });
   t.match(alone.err, /no connection to .*none\.sock: No such file/);
   for (const [why, ...args] of [
     ["give --address", "--socket", socket],

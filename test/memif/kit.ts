@@ -72,7 +72,7 @@ export function both(port: MemifPort, traffic: Traffic, back?: MemifPort): Nativ
     adaptive: true,
     count,
     window,
-    patienceMs: lossy ? 20 : waitMs,
+    patienceMs: lossy ? 200 : waitMs,
     load: { dstMac: mac, services: service, flows, bytes, sequence: true },
     check: { flows },
   };

@@ -1,6 +1,6 @@
 // ICMP errors between real stacks: a client only believes one whose inner packet is its own.
 import t from "tap";
-import { Net, virtual } from "./kit.js";
+import { Net, until, virtual } from "./kit.js";
 
 const smallMtu = 1400;
 
@@ -39,11 +39,11 @@ t.test("ICMP errors reach the client mended", async (t) => {
             "1430",
             address,
           );
-        await ping();
-        t.match(
-          net.ip(net.topology.client, "route", "get", address),
-          new RegExp(`mtu ${smallMtu}`),
-        );
+        await until("the MTU is learnt", async () => {
+          await ping();
+          const route = net.ip(net.topology.client, "route", "get", address);
+          return route.includes(`mtu ${smallMtu}`);
+        });
         const got = await net.client<{ sent: string; received: string }>(
           "tcp",
           address,

@@ -14,6 +14,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { defaultFile } from "../../src/cli/flow_file.js";
 import {
   clientNet,
   createTopology,
@@ -360,6 +361,8 @@ export class Net {
   readonly #removeAll = (): void => {
     for (const child of this.#children) child.kill("SIGKILL");
     this.topology.remove();
+    for (const file of [defaultFile(this.socket), `${defaultFile(this.socket)}.ids`])
+      rmSync(file, { force: true });
     rmSync(this.directory, { recursive: true, force: true });
   };
 

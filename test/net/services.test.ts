@@ -61,11 +61,11 @@ t.test("services over AF_XDP", async (t) => {
           "3",
           "-i",
           "0.2",
-          "-W",
-          "2",
+          "-w",
+          "60",
           String(to),
         );
-        t.match(said, /3 packets transmitted, 3 received/, String(to));
+        t.match(said, / 3 received/, String(to));
       }
     });
   }

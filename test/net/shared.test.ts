@@ -22,7 +22,7 @@ t.test("services beside a host on the same interfaces", async (t) => {
     },
   });
   t.teardown(() => net.close());
-  const service = (count = 20): Promise<Got> =>
+  const service = (count = 30): Promise<Got> =>
     net.client<Got>("get", `http://${virtual[4]}/`, count);
   const host = (count = 20): Promise<Got> =>
     net.client<Got>("get", `http://${clientNet.node4}:${own}/`, count);
@@ -36,9 +36,9 @@ t.test("services beside a host on the same interfaces", async (t) => {
   await t.test("the kernel answers for its own address", async (t) => {
     const said = await net.run(
       net.topology.client,
-      ...["ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", clientNet.node4],
+      ...["ping", "-n", "-c", "2", "-i", "0.2", "-w", "60", clientNet.node4],
     );
-    t.match(said, /2 packets transmitted, 2 received/);
+    t.match(said, / 2 received/);
   });
   await t.test("the books balance, no kernel saw a wrong sum", async (t) => {
     t.equal(await net.imbalance(), 0);

@@ -18,7 +18,7 @@ constexpr int kXdpMaxTxSkbBudget = 9;
 constexpr uint32_t kTxBudgetMin = 32;
 
 // A queue that was just closed is freed a little later by a kernel worker: EBUSY until then.
-constexpr uint32_t kBindTries = 60;
+constexpr uint32_t kBindTries = 200;
 constexpr long kBindPauseNs = 50'000'000;
 // Zero-copy hardware may write until that kernel worker has told it to stop.
 constexpr long kZeroCopyGraceNs = 200'000'000;

@@ -38,9 +38,11 @@ TEST_P(AfXdpMode, CarriesPacketsBothWays) {
 
   std::vector<Bytes> sent;
   for (uint32_t i = 0; i < 1000; ++i) sent.push_back(numbered(i, 60 + i % 1455));
-  for (const Bytes& one : sent) ASSERT_TRUE(peer.send(one));
-  const std::vector<Bytes> got = receive_all(kit, *port, sent.size());
-  EXPECT_EQ(got, sent);
+  for (uint32_t i = 0; i < 1000; i += 200) {  // the veth's ring holds 256
+    const std::vector<Bytes> some(sent.begin() + i, sent.begin() + i + 200);
+    for (const Bytes& one : some) ASSERT_TRUE(peer.send(one));
+    EXPECT_EQ(receive_all(kit, *port, some.size()), some);
+  }
 
   for (uint32_t i = 0; i < 1000; i += 250) {
     const std::vector<Bytes> some(sent.begin() + i, sent.begin() + i + 250);
@@ -331,7 +333,7 @@ TEST(AfXdp, BusyQueueIsWaitedFor) {
   auto [port, error] = open_in(wire.node, *kit.arena, {{"mode", "native"}});
   EXPECT_EQ(port, nullptr);
   EXPECT_EQ(error,
-            "binding queue 0 of np0: it is in use by another AF_XDP socket (tried for 3000 ms)");
+            "binding queue 0 of np0: it is in use by another AF_XDP socket (tried for 10000 ms)");
   // Who comes too late himself, on a busy machine, has shown nothing.
   for (bool in_time = false; !in_time;) {
     if (other == nullptr) other = std::make_unique<OtherSocket>(wire);
@@ -505,7 +507,7 @@ TEST(AfXdp, ClosingGivesBackFramesInEveryRing) {
   RawSocket peer(wire.peer, "np1");
   auto [port, error] = open_in(wire.node, *kit.arena);
   ASSERT_NE(port, nullptr) << error;
-  for (uint32_t i = 0; i < 300; ++i) ASSERT_TRUE(peer.send(numbered(i)));
+  for (uint32_t i = 0; i < 200; ++i) ASSERT_TRUE(peer.send(numbered(i)));
   wire.node.run_in("ip link set np0 down");
   std::vector<Bytes> batch(100, numbered(1));
   EXPECT_EQ(kit.send(*port, batch), 100u);

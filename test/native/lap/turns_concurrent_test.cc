@@ -12,7 +12,7 @@ namespace nodeplane::test {
 namespace {
 
 constexpr uint32_t kFlows = 512, kExpiring = 20'000, kPublishes = 24;
-constexpr double kSeconds = 0.2;
+constexpr double kSeconds = 0.6;
 
 uint32_t publish(Plane& plane, const TableSet& set) {
   const TableBytes bytes(set);

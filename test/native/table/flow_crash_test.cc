@@ -3,6 +3,7 @@
 // is stopped at, by whichever way the compiler chose to write it, and the product needs no hook.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <set>
 #include <thread>
 
+#include "support/patience.h"
 #include "support/remains.h"
 
 namespace nodeplane {
@@ -229,6 +231,7 @@ TYPED_TEST(FlowCrashTest, KilledInTheMiddleOfMuch) {
     auto* done = reinterpret_cast<std::atomic<uint64_t>*>(notes.base());
     const pid_t child = fork();
     if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       Epochs epochs;
       const auto t = all.table(epochs, 2);
       const auto work = [&](uint32_t worker) {
@@ -254,7 +257,7 @@ TYPED_TEST(FlowCrashTest, KilledInTheMiddleOfMuch) {
       std::thread other(work, 1);
       work(0);
     }
-    while (done[0].load() < kWarm || done[1].load() < kWarm) usleep(200);
+    EXPECT_TRUE(eventually([&] { return done[0].load() >= kWarm && done[1].load() >= kWarm; }));
     usleep(random() % 3000);
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
