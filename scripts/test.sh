@@ -146,8 +146,19 @@ build_ahead() {
   ) >$results/builds.log 2>&1 </dev/null &
   builds=$!
 }
+hurry() { # pid...; with what they have started
+  local pid
+  for pid in "$@"; do
+    renice -n 0 "$pid"
+    # shellcheck disable=SC2046
+    hurry $(<"/proc/$pid/task/$pid/children")
+  done
+}
 built() { # what a step needs; a failed build is tried, and told, again
-  [[ -z $builds ]] || wait "$builds"
+  if [[ -n $builds ]]; then
+    hurry "$builds" >/dev/null 2>&1 # now somebody waits for it
+    wait "$builds"
+  fi
   "$1"
 }
 
