@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint32_t kFloorDistance = 32;  // lines in flight
 constexpr size_t kLaidMax = 128;
+constexpr Time kMeetAgain = 5 * kSecond;  // half of the shortest timer
 
 Time clock_ns() {
   using namespace std::chrono;
@@ -132,6 +133,12 @@ void PathLap::meet_all(LapHand& hand) noexcept {
     for (uint32_t i = 0; i < n; ++i) lay_back(hand, hand.frames()[i], done + i);
     hand.strays += n - hand.walk(hand.frames(), n, kEndpointPort, kClientPort);
   }
+  met_at_ = hand.clock;
+}
+
+// Laps of new flows take the clock far ahead; those of known ones are of a node that saw them of late.
+void PathLap::stay_met(LapHand& hand) noexcept {
+  if (hand.clock - met_at_ > kMeetAgain) meet_all(hand);
 }
 
 void PathLap::lay_known(LapHand& hand, const Draw& draw) noexcept {
@@ -208,6 +215,7 @@ double PathLap::lap(What what) noexcept {
   if (what == What::kBoth) draw.way = Way::kBoth;
   hand.clock = clock_;
   hand.strays = 0;
+  if (what < What::kEmpty) stay_met(hand);
   prepare(hand, what, draw);
   const double ns = run(hand, what, draw);
   clear_away(hand, what);

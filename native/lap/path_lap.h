@@ -62,7 +62,8 @@ class PathLap {
   // connection, as worker 0. Only walking is timed (kNew and others: with what a worker does around a batch).
   double lap(What what) noexcept;
   // The same by several workers at once, worker i on core cores[i]: `laps` times, beginning together
-  // each time. Nanoseconds of each worker.
+  // each time; where laps change nothing for the next ones, behind as many that are not timed.
+  // Nanoseconds of each worker.
   std::vector<double> together(What what, const std::vector<Draw>& draws,
                                const std::vector<int>& cores, uint32_t laps);
   // Worker 0 at work on a thread of its own, for `seconds` of turns at least and until end_turns, while
@@ -92,6 +93,7 @@ class PathLap {
   void work(double seconds, uint32_t expiring) noexcept;
   void doom(LapHand& hand, uint32_t count, uint32_t per_second) noexcept;
   void meet_all(LapHand& hand) noexcept;
+  void stay_met(LapHand& hand) noexcept;
   uint64_t take_turns(LapHand& hand) noexcept;
   void draw_lines(LapHand& hand) const noexcept;
   void read_floor(const LapHand& hand) const noexcept;
@@ -106,6 +108,7 @@ class PathLap {
   std::thread thread_;
   std::atomic<bool> is_ending_{false};
   Time clock_ = 0;
+  Time met_at_ = 0;  // when each known flow was last seen
   uint8_t* floor_ = nullptr;
   size_t floor_bytes_ = 0;
 };

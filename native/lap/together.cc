@@ -38,17 +38,24 @@ std::vector<double> PathLap::together(What what, const std::vector<Draw>& draws,
   std::vector<std::thread> threads;
   Gate gate(workers);
   for (auto& hand : hands_) hand->strays = 0;
+  if (what < What::kEmpty) {
+    hands_[0]->clock = clock_;
+    stay_met(*hands_[0]);
+    hands_[0]->offline();
+  }
+  const uint32_t warm = what <= What::kFloor ? laps : 0;
   for (uint32_t w = 0; w < workers; ++w) {
     threads.emplace_back([&, w] {
       thread_settle("np-lap", cores[w]);
       LapHand& hand = *hands_[w];
       hand.clock = clock_;
       double sum = 0;
-      for (uint32_t i = 0; i < laps; ++i) {
+      for (uint32_t i = 0; i < warm + laps; ++i) {
         prepare(hand, what, draws[w]);
         hand.offline();
         gate.pass();
-        sum += run(hand, what, draws[w]);
+        const double took = run(hand, what, draws[w]);
+        if (i >= warm) sum += took;
         hand.offline();
         gate.pass();
         clear_away(hand, what);
