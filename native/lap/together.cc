@@ -60,6 +60,10 @@ std::vector<double> PathLap::together(What what, const std::vector<Draw>& draws,
         gate.pass();
         clear_away(hand, what);
         hand.offline();
+        if (what <= What::kFloor) continue;
+        gate.pass();  // nobody sees any more what is gone: it is taken back before the next lap
+        for (uint32_t k = 0; k < kLapFrames / kExpireBatchMax; ++k) hand.expire();
+        hand.offline();
       }
       ns[w] = sum / laps;
     });
