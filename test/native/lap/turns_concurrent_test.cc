@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <thread>
 
-#include "lap/path_lap.h"
-#include "support/node_rows.h"
+#include "support/lap_scene.h"
 #include "support/patience.h"
-#include "support/table_bytes.h"
 
 namespace nodeplane::test {
 namespace {
@@ -14,39 +12,12 @@ namespace {
 constexpr uint32_t kFlows = 512, kExpiring = 20'000, kPublishes = 24;
 constexpr double kSeconds = 0.6;
 
-uint32_t publish(Plane& plane, const TableSet& set) {
-  const TableBytes bytes(set);
-  std::string error;
-  const uint32_t generation = plane.publish(bytes.data(), bytes.size(), &error);
-  EXPECT_NE(generation, 0u) << error;
-  return generation;
-}
-
 // As `bench gap` does: a worker takes turns over known flows while half-open ones expire, and control
 // publishes changes and whole sets; endpoints come and go with them.
 TEST(TurnsConcurrent, GoOnWhileControlPublishes) {
-  PlaneOptions options;
-  options.frames = 2 * kLapFrames;
-  options.huge = false;
-  options.flow_capacity4 = 16'384;
-  std::string error;
-  const auto plane = Plane::create(options, &error);
-  ASSERT_NE(plane, nullptr) << error;
-  for (uint32_t i = 0; i < NodeRows::kPorts; ++i) {
-    PortSpec spec;
-    spec.driver = "loop";
-    spec.name = spec.interface = "turns" + std::to_string(i);
-    ASSERT_EQ(plane->open_port(spec, &error), static_cast<int>(i)) << error;
-  }
+  const LapScene scene(kFlows, 16'384);
+  const auto& [plane, lap] = scene;
   const NodeRows one(false, false, 1), two(false, false, 2);
-  publish(*plane, two.set());
-  PathLap::Options laps;
-  laps.flows = kFlows;
-  laps.services.resize(1);
-  parse_address("10.96.0.10", laps.services[0].address.bytes);
-  laps.services[0].be_port = swap16(80);
-  const auto lap = PathLap::create(*plane, laps, &error);
-  ASSERT_NE(lap, nullptr) << error;
 
   lap->begin_turns(kSeconds, kExpiring, -1);
   // The turns have begun when the first of what was opened to expire does.
@@ -58,7 +29,7 @@ TEST(TurnsConcurrent, GoOnWhileControlPublishes) {
   }));
   for (uint32_t n = 0; n < kPublishes; ++n) {
     const NodeRows& rows = n % 2 == 0 ? one : two;
-    publish(*plane, n % 4 == 3 ? rows.set() : rows.change(plane->generation(), {}));
+    scene.publish(n % 4 == 3 ? rows.set() : rows.change(plane->generation(), {}));
     // A turn under way, and a whole one with what was published.
     for (int turn = 0; turn < 2; ++turn)
       for (const uint64_t epoch = plane->epochs().retire(); plane->epochs().safe() <= epoch;)
