@@ -81,8 +81,9 @@ bool restamp(const ConntrackTable& table, typename F::Side& side) noexcept {
   return true;
 }
 
-// What is asked of every packet by leave(), once more, and whether it comes behind one that walks; the
-// last question stamps a direction anew that is calm but for its age.
+// What is asked of every packet by leave(), once more: who was silent for longer than the shortest timer
+// is judged by its own. And whether it comes behind one that walks. The last question stamps a direction
+// anew that was last seen before a publish.
 template <class F>
 [[gnu::noinline]] bool is_calm(const Way& way, const Lane<F>& lane, uint32_t at,
                                uint32_t entry) noexcept {
@@ -92,7 +93,7 @@ template <class F>
   return (side.next_hop.load(std::memory_order_relaxed) ^ way.hop_tag) < kHopEnd &&
          (lane.tcp_flags[at] & kTcpStirring) == 0 &&
          (side.state.load(std::memory_order_relaxed) & kSideStirred) == 0 &&
-         way.now_ms - side.last_seen.load(std::memory_order_relaxed) < flows.calm_ms() &&
+         flows.is_young(side, side.key.protocol, way.now_ms) &&
          !walkers.marked(flows.ref_at(entry).record) && !walkers.marked(lane.hashes[at]) &&
          (side.generation.load(std::memory_order_relaxed) == way.generation ||
           restamp<F>(way.tables.conntrack, side));

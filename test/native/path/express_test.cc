@@ -246,6 +246,12 @@ TEST_F(ExpressRestamp, EndsWithItsService) {
   EXPECT_EQ(forgotten(), 1u);
 }
 
+// The shortest of all timers is 10 s.
+TEST_F(ExpressRestamp, SilenceWithinItsOwnTimerKeepsOnTheLane) {
+  kit.advance(20 * kSecond);  // and that of the neighbours' trust is 30 s
+  EXPECT_EQ(walkers(), 0u);
+}
+
 // A worker that is a generation behind leaves a newer stamp alone.
 TEST_F(ExpressRestamp, NeverGoesBack) {
   kit.change(kUdp4, 0, 3, 0);
