@@ -98,7 +98,7 @@ export const resident = ({ setting, dataplane }: OpenLap): number => {
  */
 const warmLaps = 32;
 const isWarmed = (what: LapWhat): boolean =>
-  what === "corridor" || what === "both" || what === "empty" || what === "floor";
+  what !== "new" && what !== "expire" && what !== "reset";
 
 /** A warmed lap, if laps of this kind change nothing for the next one. */
 export function warmedLap(lap: NativeLap, what: LapWhat): number {

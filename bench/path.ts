@@ -1,9 +1,10 @@
 // bench path: what the corridor costs in memory, without I/O. Established TCP flows, 64-byte packets
 // of flows drawn at random and laid into 8,192 frames between timed laps; every record field, counter
 // and state kept, the keyed hash on. Packets are of the original direction; with `both`, every second
-// batch is answers. Beside it the same lap without a corridor (`empty`), one
+// batch is answers; with `silent`, no packet of theirs came for longer than the shortest timer. Beside it the same lap without a corridor (`empty`), one
 // random line read per packet over as many bytes as the flow table has (`floor`), DPDK's rte_hash alone
 // and the corridor with other kernels.
+import type { LapWhat } from "../src/runtime/native.js";
 import type { Goal } from "./goal.js";
 import { openKernelLaps } from "./kernel_laps.js";
 import { lapRounds, lapWarmup } from "./lap_question.js";
@@ -44,6 +45,8 @@ const million = { flows: 1_000_000, services: 1, family: 4 };
 const growthGoals: Readonly<Record<number, number>> = { 4000000: 1.4, 16000000: 2 };
 const familyGoal = { atMost: 1.4 };
 
+/** What is asked only where there are very many flows. */
+const isOfMany = (what: LapWhat): boolean => what === "both" || what === "silent";
 const isHeadline = (p: Parameters): boolean => p.services === 1 && p.family === 4;
 
 function goalsOfFigures(cases: readonly Measured[]): Measured[] {
@@ -98,8 +101,8 @@ export const path: Question = {
         const kernels = await openKernelLaps(of(100_000));
         try {
           const own = laps.flatMap((open) =>
-            (["corridor", "both", "empty", "floor"] as const)
-              .filter((what) => what !== "both" || open.setting.backward)
+            (["corridor", "both", "silent", "empty", "floor"] as const)
+              .filter((what) => !isOfMany(what) || open.setting.backward)
               .map((what) => lapCase(open, what, what, unit)),
           );
           const measured = await interleave([...own, ...rteHash.cases, ...kernels.cases], {

@@ -13,6 +13,7 @@ namespace {
 constexpr uint32_t kFloorDistance = 32;  // lines in flight
 constexpr size_t kLaidMax = 128;
 constexpr Time kMeetAgain = 5 * kSecond;  // half of the shortest timer
+constexpr Time kSilence = 11 * kSecond;   // longer than it
 
 Time clock_ns() {
   using namespace std::chrono;
@@ -193,6 +194,7 @@ double PathLap::run(LapHand& hand, What what, const Draw& draw) noexcept {
   switch (what) {
     case What::kCorridor:
     case What::kBoth:
+    case What::kSilent:
       walk_known(hand, draw);
       break;
     case What::kEmpty:
@@ -215,7 +217,10 @@ double PathLap::lap(What what) noexcept {
   if (what == What::kBoth) draw.way = Way::kBoth;
   hand.clock = clock_;
   hand.strays = 0;
-  if (what < What::kEmpty) stay_met(hand);
+  if (what == What::kSilent)
+    hand.clock += kSilence;
+  else if (what < What::kEmpty)
+    stay_met(hand);
   prepare(hand, what, draw);
   const double ns = run(hand, what, draw);
   clear_away(hand, what);

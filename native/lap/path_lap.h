@@ -33,6 +33,7 @@ class PathLap {
   enum class What : uint8_t {
     kCorridor,  // packets of the flows, drawn at random, all of the original direction
     kBoth,      // the same; every second batch is their answers (Options::backward)
+    kSilent,    // as kCorridor, of flows that were silent for longer than the shortest timer
     kEmpty,     // the same, and nothing walks them
     kFloor,     // one random line per packet, prefetched, of as many bytes as the table has
     kNew,       // one SYN each of flows never seen; they go away between laps

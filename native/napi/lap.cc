@@ -9,8 +9,8 @@ namespace nodeplane {
 namespace {
 
 PathLap::What what_of(const Napi::Value& value) {
-  static constexpr const char* kNames[] = {"corridor", "both",   "empty", "floor",
-                                           "new",      "expire", "reset"};
+  static constexpr const char* kNames[] = {"corridor", "both", "silent", "empty",
+                                           "floor",    "new",  "expire", "reset"};
   const std::string name = value.As<Napi::String>();
   for (uint8_t i = 0; i < std::size(kNames); ++i)
     if (name == kNames[i]) return static_cast<PathLap::What>(i);

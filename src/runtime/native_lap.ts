@@ -11,7 +11,15 @@ export interface NativeLapOptions {
 }
 
 /** native/lap/path_lap.h says what each is. */
-export type LapWhat = "corridor" | "both" | "empty" | "floor" | "new" | "expire" | "reset";
+export type LapWhat =
+  | "corridor"
+  | "both"
+  | "silent"
+  | "empty"
+  | "floor"
+  | "new"
+  | "expire"
+  | "reset";
 
 /** Whose packets a worker gets: flows first, first + stride, …; both: batch by batch in turn. */
 export interface LapDraw {
