@@ -57,15 +57,19 @@ const cases: [string, Case][] = [
 for (const [name, what] of cases) t.test(name, patient, (t) => chain(t, what));
 
 const hugePages = 48;
-t.test("1,500 B, zero-copy client on 2 MiB pages", patient, (t) =>
-  withHugePages(hugePages * 2 ** 21, async () => {
-    const free = Number(/HugePages_Free:\s*(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
-    const skip = free < hugePages && `${free} of ${hugePages} pages of 2 MiB can be had`;
-    await t.test("chain", { skip }, (t) =>
-      chain(t, { bytes: 1500, zeroCopy: true, hugePages: true }),
-    );
-  }),
-);
+const freePages = (): number =>
+  Number(/HugePages_Free:\s*(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
+t.test("1,500 B, zero-copy client on 2 MiB pages", patient, async (t) => {
+  // Dataplanes of tests beside may take the pages that were meant for it: then it tries again.
+  for (let tries = 60, isDone = false; !isDone; tries--, await sleep(isDone ? 0 : 500))
+    await withHugePages(hugePages * 2 ** 21, async () => {
+      const free = freePages();
+      isDone = free >= hugePages || tries === 0;
+      const skip = free < hugePages && `${free} of ${hugePages} pages of 2 MiB can be had`;
+      const what = { bytes: 1500, zeroCopy: true, hugePages: true };
+      if (isDone) await t.test("chain", { skip }, (t) => chain(t, what));
+    });
+});
 
 t.test("testpmd is first", patient, async (t) => {
   const socket = `${folder(t)}/a.sock`;
@@ -133,6 +137,7 @@ t.test("several ids on one socket", patient, async (t) => {
     { role: "client", socket, id: 7 },
   ]);
   t.teardown(() => testpmd.kill());
+  await testpmd.connected([0, 1]);
   await testpmd.forward();
   t.match(await load.finished(), { ...noHarm, good: 5000, lost: 0 });
   await testpmd.ask("stop");

@@ -125,16 +125,21 @@ export class Testpmd {
     return /Link status: up/.test(await this.ask(`show port info ${port}`));
   }
 
-  /**
-   * Forwards once these ports are connected, and has looked at each when this returns: a client posts
-   * its buffers when it first does, an answer before that has no place.
-   */
-  async ready(ports: readonly number[]): Promise<void> {
+  /** Until these ports are connected: what it forwards to others is lost. */
+  async connected(ports: readonly number[]): Promise<void> {
     for (const port of ports) {
       const end = Date.now() + readyMs;
       for (; !(await this.isUp(port)); await sleep(10))
         if (Date.now() > end) throw new Error(`testpmd: port ${port} stays down`);
     }
+  }
+
+  /**
+   * Forwards once these ports are connected, and has looked at each when this returns: a client posts
+   * its buffers when it first does, an answer before that has no place.
+   */
+  async ready(ports: readonly number[]): Promise<void> {
+    await this.connected(ports);
     await this.forward();
     await this.ask("stop"); // its cores end a round that they have begun
     await this.forward();
