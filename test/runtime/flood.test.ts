@@ -65,6 +65,7 @@ async function open(): Promise<Dataplane> {
     flows: {
       capacity,
       capacity6: 1024,
+      timers: { udpReplied: "1h" }, // whoever is established stays so, however slow the machine
       zones: { other: { network: "other", guaranteed: 60 } },
     },
     frames: { count: 16_384 },
