@@ -6,8 +6,8 @@ namespace nodeplane {
 
 // Memory that somebody else may take away while we use it: a file that another process can truncate
 // raises SIGBUS in whoever touches what is gone. A guarded mapping is then replaced, all of it, by
-// zero pages of our own, and its guard is broken before any thread can see them; the thread goes on. Threads that touch guarded
-// mappings must not block SIGBUS (thread_settle does not).
+// zero pages of our own, and its guard is broken before any thread can see them; the thread goes on.
+// Threads that touch guarded mappings must not block SIGBUS (thread_settle does not).
 inline constexpr int kGuardNone = -1;
 inline constexpr uint32_t kGuardsMax = 4096;  // mappings of all peers together
 

@@ -44,7 +44,10 @@ export interface LapTurns {
 export interface NativeLap {
   /** Nanoseconds per packet, or per new connection, of one lap over newly drawn packets. */
   lap(what: LapWhat): number;
-  /** The same of several workers at once, worker i on core cores[i], `laps` times; known flows and lines as often untimed before. */
+  /**
+   * The same of several workers at once, worker i on core cores[i], `laps` times; of known flows and of
+   * lines behind as many untimed ones.
+   */
   together(what: LapWhat, draws: LapDraw[], cores: number[], laps: number): number[];
   /** On a thread of its own, for `seconds` at least and until endTurns; so many flows expire a second. */
   beginTurns(seconds: number, expiring: number, core: number): void;
