@@ -2,6 +2,8 @@
 
 #include <thread>
 
+#include "table/flow_state.h"
+
 namespace nodeplane {
 namespace {
 
@@ -86,11 +88,15 @@ bool FlowIndex::reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& l
     *spot = FlowSpot{other, slot, home};
     return true;
   }
-  for (FlowBucket* bucket : {home, other}) {
-    for (slot = 0; slot < kProbeTags; ++slot) {
-      if (!move_away(bucket, slot, taken, locks)) continue;
-      *spot = FlowSpot{bucket, slot, home};
-      return true;
+  // Nobody moves back, and whoever moved costs each of its packets a line more. So those move first that are
+  // soon over; of the others the last slots' ones, as the first slots' ones came when there was room.
+  for (const bool established : {false, true}) {
+    for (FlowBucket* bucket : {home, other}) {
+      for (slot = kProbeTags; slot-- > 0;) {
+        if (!move_away(bucket, slot, established, taken, locks)) continue;
+        *spot = FlowSpot{bucket, slot, home};
+        return true;
+      }
     }
   }
   return false;
@@ -98,12 +104,15 @@ bool FlowIndex::reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& l
 
 // Copied, then cleared: a reader finds the entry in one bucket or in the other. Locks beyond the
 // held ones are only tried, so that their order does not matter.
-bool FlowIndex::move_away(FlowBucket* from, uint32_t slot, const FlowSpot& taken,
+bool FlowIndex::move_away(FlowBucket* from, uint32_t slot, bool established, const FlowSpot& taken,
                           const FlowLocks& locks) noexcept {
   const uint16_t tag = from->tags[slot].load(std::memory_order_relaxed);
   if (tag == 0) return false;  // promised to the other key
   const uint32_t entry = from->entries[slot].load(std::memory_order_relaxed);
-  const uint32_t hash = cold_[sides_.record(entry)].hash[sides_.direction(entry)];
+  const FlowCold& c = cold_[sides_.record(entry)];
+  const auto state = static_cast<FlowState>(c.state.load(std::memory_order_relaxed));
+  if ((flow_class(state) == FlowClass::kEstablished) != established) return false;
+  const uint32_t hash = c.hash[sides_.direction(entry)];
   if (first(hash) != from) return false;
   FlowBucket* const to = second(hash);
   const bool held = locks.holds(to);

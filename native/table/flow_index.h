@@ -153,7 +153,8 @@ class FlowIndex {
     b->tags[slot].store(tag_of(hash), std::memory_order_release);
   }
   // A free place for a key, `taken` excepted (promised to another key). With all of the key's
-  // buckets full an entry of theirs moves to its own second bucket. False: no room.
+  // buckets full an entry of theirs moves to its own second bucket, an established connection's last. False:
+  // no room.
   bool reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& locks, bool both_locked,
                FlowSpot* spot) noexcept;
   void publish(const FlowSpot& spot, uint32_t hash, uint32_t entry) noexcept;
@@ -162,7 +163,7 @@ class FlowIndex {
   void clear(const FlowSpot& spot) noexcept;
 
  private:
-  bool move_away(FlowBucket* from, uint32_t slot, const FlowSpot& taken,
+  bool move_away(FlowBucket* from, uint32_t slot, bool established, const FlowSpot& taken,
                  const FlowLocks& locks) noexcept;
 
   FlowBucket* buckets_ = nullptr;

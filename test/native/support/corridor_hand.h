@@ -41,6 +41,7 @@ class CorridorHand {
     collect(true);
   }
   uint64_t by_express() const { return express_; }
+  uint64_t by_whole_steps() const { return states_->express.wide_steps; }
   // What a worker does between batches. `all`: what waits for a neighbour leaves. True: more is due.
   bool tidy(const Tables& tables, bool all) {
     begin(batch_->now);

@@ -252,6 +252,42 @@ TYPED_TEST(FlowTableTest, EqualHashesFillTheirBucketsOnly) {
   }
 }
 
+// Connections come and go in a full table, many times as many as it holds: whoever stays keeps its place
+// in its keys' first buckets, where one look finds it.
+TYPED_TEST(FlowTableTest, EstablishedKeepTheirPlaceInAFlood) {
+  constexpr uint32_t kCapacity = 4000, kStay = 1000, kTurnovers = 20;
+  this->open(kCapacity);
+  const auto in_place = [&] {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < kStay; ++i) {
+      const auto f = make_flow<TypeParam>(i);
+      count += this->table->is(this->table->guess(f.original_hash), f.original);
+      count += this->table->is(this->table->guess(f.reply_hash), f.reply);
+    }
+    return count;
+  };
+  for (uint32_t i = 0; i < kStay; ++i) {
+    FlowRef ref;
+    ASSERT_EQ(this->keep(make_flow<TypeParam>(i), &ref), KeepResult::kKept);
+    this->establish(ref.record);
+  }
+  const uint32_t before = in_place();
+  EXPECT_GT(before, 2 * kStay * 99 / 100);
+  for (uint32_t i = kStay; i < kTurnovers * kCapacity; ++i) {
+    const auto f = make_flow<TypeParam>(i);
+    KeepResult kept;
+    while ((kept = this->keep(f)) != KeepResult::kKept) {
+      Gone gone;
+      if (kept == KeepResult::kFull) {
+        ASSERT_TRUE(this->table->evict(0, 0, &gone));
+      }
+      this->epochs.quiescent(0);
+      expire_all(*this->table, 0, this->now);
+    }
+  }
+  EXPECT_GT(in_place(), before - 2 * kStay / 100);
+}
+
 TYPED_TEST(FlowTableTest, RecordWaitsForEveryWorker) {
   this->open(1, 2);
   this->epochs.quiescent(0);
