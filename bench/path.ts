@@ -1,9 +1,9 @@
 // bench path: what the corridor costs in memory, without I/O. Established TCP flows, 64-byte packets
 // of flows drawn at random and laid into 8,192 frames between timed laps; every record field, counter
 // and state kept, the keyed hash on. Packets are of the original direction; with `both`, every second
-// batch is answers; with `silent`, no packet of theirs came for longer than the shortest timer. Beside it the same lap without a corridor (`empty`), one
-// random line read per packet over as many bytes as the flow table has (`floor`), DPDK's rte_hash alone
-// and the corridor with other kernels.
+// batch is answers; with `silent`, no packet of theirs came for longer than the shortest timer. Beside it
+// the same lap without a corridor (`empty`), one random line read per packet over as many bytes as the
+// flow table has (`floor`), DPDK's rte_hash alone and the corridor with other kernels.
 import type { LapWhat } from "../src/runtime/native.js";
 import type { Goal } from "./goal.js";
 import { openKernelLaps } from "./kernel_laps.js";

@@ -80,7 +80,9 @@ for (const { change, kind, name } of await dataplane.setObjects([
   console.log(change, kind, name);
 console.log("one of them replaced:", await ask(41_000, 100));
 
-while (dataplane.counters().counts.packets_out < 200) await sleep(1); // counted behind each batch
+// Counted behind each batch.
+for (let tries = 0; tries < 1000 && dataplane.counters().counts.packets_out < 200; tries++)
+  await sleep(10);
 const { counts } = dataplane.counters();
 console.log(`${counts.packets_in} packets in, ${counts.packets_out} out, drops`, dataplane.drops());
 const [flow] = dataplane.flows();

@@ -138,7 +138,8 @@ void PathLap::meet_all(LapHand& hand) noexcept {
 }
 
 // Laps of new flows take the clock far ahead; those of known ones are of a node that saw them of late.
-void PathLap::stay_met(LapHand& hand) noexcept {
+void PathLap::stay_met(LapHand& hand, What what) noexcept {
+  if (what >= What::kEmpty || what == What::kSilent) return;
   if (hand.clock - met_at_ > kMeetAgain) meet_all(hand);
 }
 
@@ -184,6 +185,7 @@ void PathLap::read_floor(const LapHand& hand) const noexcept {
 
 void PathLap::prepare(LapHand& hand, What what, const Draw& draw) noexcept {
   if (what == What::kFloor) return draw_lines(hand);
+  if (what == What::kSilent) hand.clock += kSilence;
   if (what < What::kFloor) return lay_known(hand, draw);
   cool();
   lay_new(hand, what);
@@ -217,10 +219,7 @@ double PathLap::lap(What what) noexcept {
   if (what == What::kBoth) draw.way = Way::kBoth;
   hand.clock = clock_;
   hand.strays = 0;
-  if (what == What::kSilent)
-    hand.clock += kSilence;
-  else if (what < What::kEmpty)
-    stay_met(hand);
+  stay_met(hand, what);
   prepare(hand, what, draw);
   const double ns = run(hand, what, draw);
   clear_away(hand, what);

@@ -94,7 +94,7 @@ class PathLap {
   void work(double seconds, uint32_t expiring) noexcept;
   void doom(LapHand& hand, uint32_t count, uint32_t per_second) noexcept;
   void meet_all(LapHand& hand) noexcept;
-  void stay_met(LapHand& hand) noexcept;
+  void stay_met(LapHand& hand, What what) noexcept;
   uint64_t take_turns(LapHand& hand) noexcept;
   void draw_lines(LapHand& hand) const noexcept;
   void read_floor(const LapHand& hand) const noexcept;

@@ -38,11 +38,9 @@ std::vector<double> PathLap::together(What what, const std::vector<Draw>& draws,
   std::vector<std::thread> threads;
   Gate gate(workers);
   for (auto& hand : hands_) hand->strays = 0;
-  if (what < What::kEmpty) {
-    hands_[0]->clock = clock_;
-    stay_met(*hands_[0]);
-    hands_[0]->offline();
-  }
+  hands_[0]->clock = clock_;
+  stay_met(*hands_[0], what);
+  hands_[0]->offline();
   const uint32_t warm = what <= What::kFloor ? laps : 0;
   for (uint32_t w = 0; w < workers; ++w) {
     threads.emplace_back([&, w] {

@@ -88,8 +88,8 @@ bool FlowIndex::reserve(uint32_t hash, const FlowSpot& taken, const FlowLocks& l
     *spot = FlowSpot{other, slot, home};
     return true;
   }
-  // Nobody moves back, and whoever moved costs each of its packets a line more. So those move first that are
-  // soon over; of the others the last slots' ones, as the first slots' ones came when there was room.
+  // Nobody moves back, and whoever moved costs each of its packets a line more. So those move first that
+  // are soon over; of the others the last slots' ones, as the first slots' came when there was room.
   for (const bool established : {false, true}) {
     for (FlowBucket* bucket : {home, other}) {
       for (slot = kProbeTags; slot-- > 0;) {

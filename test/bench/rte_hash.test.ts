@@ -1,7 +1,5 @@
 // DPDK's rte_hash as a peer: laps where it is installed, a reason where it is not. Speed is not tested.
-import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { withHugePages } from "../../bench/huge_pages.js";
 import { Asked, buildProgram, hasLibrary } from "../../bench/programs.js";
 import {
   betterBulk,
@@ -12,20 +10,19 @@ import {
   rteHashKeys,
 } from "../../bench/rte_hash.js";
 import { interleave } from "../../bench/runner.js";
+import { withPages } from "../kit/pages.js";
 
 const entries = [4096, 1024];
 const isRoot = process.getuid?.() === 0;
 const isThere = hasLibrary("libdpdk");
 
-/** Dataplanes of tests beside may take the pages that were meant for it: then it tries again. */
-async function withRteHash(use: (opened: RteHash) => Promise<void>): Promise<void> {
-  for (let tries = 60, isDone = false; !isDone; tries--, await sleep(isDone ? 0 : 500))
-    await withHugePages(rteHashBytes(entries), async () => {
-      const opened = await openRteHash(entries);
-      isDone = opened.cases.length > 0 || !isThere || !isRoot || tries === 0;
-      await (isDone ? use(opened) : opened.close());
-    });
-}
+const withRteHash = (use: (opened: RteHash) => Promise<void>): Promise<void> =>
+  withPages(rteHashBytes(entries), async (isLast) => {
+    const opened = await openRteHash(entries);
+    const suffices = opened.cases.length > 0 || !isThere || !isRoot || isLast;
+    await (suffices ? use(opened) : opened.close());
+    return suffices;
+  });
 
 t.test("laps over two tables, or why there are none", { timeout: 300_000 }, async (t) => {
   await withRteHash(async ({ cases, skipped, close }) => {

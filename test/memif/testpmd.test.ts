@@ -2,7 +2,7 @@
 // client -> server, and back. Each is a process of its own.
 import { readFileSync, rmSync } from "node:fs";
 import t, { type Test } from "tap";
-import { withHugePages } from "../../bench/huge_pages.js";
+import { withPages } from "../kit/pages.js";
 import { both, bounce, folder, harm, noHarm, Peer, patient, sleep, type Traffic } from "./kit.js";
 import { Testpmd, type TestpmdOptions, type TestpmdPort } from "./testpmd.js";
 
@@ -59,17 +59,16 @@ for (const [name, what] of cases) t.test(name, patient, (t) => chain(t, what));
 const hugePages = 48;
 const freePages = (): number =>
   Number(/HugePages_Free:\s*(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
-t.test("1,500 B, zero-copy client on 2 MiB pages", patient, async (t) => {
-  // Dataplanes of tests beside may take the pages that were meant for it: then it tries again.
-  for (let tries = 60, isDone = false; !isDone; tries--, await sleep(isDone ? 0 : 500))
-    await withHugePages(hugePages * 2 ** 21, async () => {
-      const free = freePages();
-      isDone = free >= hugePages || tries === 0;
-      const skip = free < hugePages && `${free} of ${hugePages} pages of 2 MiB can be had`;
-      const what = { bytes: 1500, zeroCopy: true, hugePages: true };
-      if (isDone) await t.test("chain", { skip }, (t) => chain(t, what));
-    });
-});
+t.test("1,500 B, zero-copy client on 2 MiB pages", patient, (t) =>
+  withPages(hugePages * 2 ** 21, async (isLast) => {
+    const free = freePages();
+    const suffices = free >= hugePages;
+    const skip = !suffices && `${free} of ${hugePages} pages of 2 MiB can be had`;
+    const what = { bytes: 1500, zeroCopy: true, hugePages: true };
+    if (suffices || isLast) await t.test("chain", { skip }, (t) => chain(t, what));
+    return suffices || isLast;
+  }),
+);
 
 t.test("testpmd is first", patient, async (t) => {
   const socket = `${folder(t)}/a.sock`;

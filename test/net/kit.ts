@@ -25,11 +25,10 @@ import {
 import { manifest, type ServiceWish } from "../kit/kubernetes.js";
 import { command } from "../kit/root.js";
 import { tied } from "../kit/tied.js";
+import { until, waitMs } from "../kit/until.js";
 
-export { clientNet, sleep };
+export { clientNet, sleep, until, waitMs };
 
-/** Far longer than anything here takes, however slow the machine. */
-export const waitMs = 120_000;
 /** nodeplane ends in much less; what does not is killed. */
 const endMs = 20_000;
 const here = dirname(fileURLToPath(import.meta.url));
@@ -373,12 +372,6 @@ export class Net {
     process.removeListener("exit", this.#removeAll);
     this.#removeAll();
   }
-}
-
-/** Waits for something; what does not come is told by what was awaited. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + waitMs; !(await holds()); await sleep(20))
-    if (Date.now() > end) throw new Error(`${what}: not within ${waitMs / 1000} s`);
 }
 
 /** Namespaces of this process that still exist. */

@@ -1,7 +1,6 @@
 // Floods in real time: a generator sends at full speed into the zone of one network while 100,000
 // established connections of this zone and of another carry traffic, and new ones come in the other.
 // Loop ports, a running worker, and a thread for each who sends or answers.
-import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { benchService, packPlaces, servicePort } from "../../bench/model.js";
 import { readModel } from "../../src/index.js";
@@ -18,8 +17,8 @@ import {
   type NativePeerOptions,
   nativeModule,
 } from "../../src/runtime/native.js";
+import { until, waitMs } from "../kit/until.js";
 
-const waitMs = 120_000;
 const established = 50_000; // of each zone
 const opened = 20_000; // during each flood
 const capacity = 262_144;
@@ -82,10 +81,12 @@ async function open(): Promise<Dataplane> {
   });
 }
 
+const started: NativePeer[] = [];
 const peer = (at: Place, options: Omit<NativePeerOptions, "port">): NativePeer => {
   const name = `flood-${at}`;
   const port = { name, driver: "loop", interface: name, queues: 1, mtu: 1500, options: {} };
   const one = new (nativeModule().Peer)({ port, ...options });
+  started.push(one);
   one.start();
   return one;
 };
@@ -111,11 +112,6 @@ const echo = (at: Place): NativePeer => {
   return peer(at, { mode: "echo", adaptive: true, addresses, mac: macBytes(mac) });
 };
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (const end = Date.now() + waitMs; !holds(); await sleep(10))
-    if (Date.now() > end) throw new Error(`${what}: not within ${waitMs / 1000} s`);
-}
-
 const unharmed = { lost: 0, duplicated: 0, reordered: 0, corrupt: 0, strange: 0, refused: 0 };
 const floods = [
   ["SYN", { protocol: 6, tcpFlags: 0x02 }],
@@ -126,6 +122,10 @@ const floods = [
 
 t.test("floods at full speed", { timeout: 900_000 }, async (t) => {
   const dataplane = await open();
+  t.teardown(async () => {
+    await Promise.allSettled(started.map((one) => one.stop())); // also when it failed midway
+    dataplane.close();
+  });
   dataplane.start();
   const zone = (name: string): ZoneStats =>
     readStats(dataplane).zones.find((z) => z.zone === name && z.family === 4) as ZoneStats;
